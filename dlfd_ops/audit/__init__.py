@@ -1,0 +1,1 @@
+"""The hash-chained ledger and the compliance report."""

@@ -1,0 +1,177 @@
+"""The manifest: one row a sample, and the only description of the data downstream.
+
+It names no person and holds no plain hash of a face: samples and subjects stand in it by
+keyed hashes (see :mod:`dlfd_ops.data.identity`).
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from dlfd_ops.digest import sha256_json
+from dlfd_ops.errors import BadInput
+from dlfd_ops.files import atomic_path
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+SPLITS = ("train", "anchor", "validation", "test")
+FIXED_COLUMNS = ("sample_id", "path", "subject_key", "split")
+_METADATA_KEY = b"dlfd_ops"
+FORMAT_VERSION = 1
+
+
+@dataclass(frozen=True)
+class ManifestInfo:
+    """What the rows alone do not say; stored in the parquet file's metadata.
+
+    Attributes:
+        dataset: name of the data set.
+        key_id: public id of the secret key that the keyed hashes were made with.
+        image_size: side of the prepared images, in pixels.
+        classes: for every label column, the class names; a label is an index into them.
+    """
+
+    dataset: str
+    key_id: str
+    image_size: int
+    classes: dict[str, tuple[str, ...]]
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """The samples of a data set.
+
+    Attributes:
+        rows: columns ``sample_id`` (64 hex), ``path`` (of the prepared image, relative to the manifest),
+            ``subject_key`` (64 hex), ``split`` (one of :data:`SPLITS`) and one int64 column a label; sorted by
+            ``sample_id``, index 0..n-1.
+        info: see :class:`ManifestInfo`.
+        root: folder that ``path`` is relative to.
+    """
+
+    rows: pd.DataFrame
+    info: ManifestInfo
+    root: Path
+
+    def split(self, *names: str) -> Manifest:
+        """Return the rows of the named splits."""
+        return self._with(self.rows[self.rows["split"].isin(names)])
+
+    def only(self, sample_ids: Iterable[str]) -> Manifest:
+        """Return the rows whose sample id is among ``sample_ids``."""
+        return self._with(self.rows[self.rows["sample_id"].isin(set(sample_ids))])
+
+    def without(self, sample_ids: Iterable[str]) -> Manifest:
+        """Return the rows whose sample id is not among ``sample_ids``."""
+        return self._with(self.rows[~self.rows["sample_id"].isin(set(sample_ids))])
+
+    def digest(self) -> str:
+        """Return the SHA-256 of the content: rows and info, not the file's bytes."""
+        columns = list(self.rows.columns)
+        return sha256_json(
+            {
+                "version": FORMAT_VERSION,
+                "info": _info_to_json(self.info),
+                "columns": columns,
+                "rows": self.rows.to_numpy().tolist(),
+            }
+        )
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def _with(self, rows: pd.DataFrame) -> Manifest:
+        return Manifest(rows.reset_index(drop=True), self.info, self.root)
+
+
+def write_manifest(manifest: Manifest, path: Path) -> None:
+    """Write ``manifest`` as parquet, in one rename."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    table = pa.Table.from_pandas(manifest.rows, preserve_index=False)
+    metadata = {_METADATA_KEY: json.dumps(_info_to_json(manifest.info), sort_keys=True).encode()}
+    with atomic_path(path) as temporary:
+        pq.write_table(table.replace_schema_metadata(metadata), temporary)
+
+
+def read_manifest(path: Path) -> Manifest:
+    """Read and validate a manifest.
+
+    Raises:
+        BadInput: no parquet file, not one of ours, a column missing, a split or a label unknown, a path that escapes.
+    """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        table = pq.read_table(path)
+    except (OSError, pa.ArrowException) as error:
+        raise BadInput(
+            f"{path} must be a parquet manifest", received=type(error).__name__, remedy="run the prepare stage"
+        ) from error
+    metadata = (table.schema.metadata or {}).get(_METADATA_KEY)
+    if metadata is None:
+        raise BadInput(
+            f"{path} must carry the manifest's metadata", received="a foreign parquet file", remedy="run prepare"
+        )
+    manifest = Manifest(table.to_pandas(), _info_from_json(json.loads(metadata)), path.parent)
+    validate_manifest(manifest)
+    return manifest
+
+
+def validate_manifest(manifest: Manifest) -> None:
+    """Check the laws of a manifest.
+
+    Raises:
+        BadInput: a law is broken; the message names it.
+    """
+    rows, info = manifest.rows, manifest.info
+    expected = [*FIXED_COLUMNS, *info.classes]
+    if list(rows.columns) != expected:
+        raise _broken(f"columns must be {expected}", str(list(rows.columns)))
+    if rows["sample_id"].duplicated().any():
+        raise _broken("a sample must stand once", "a repeated sample_id")
+    unknown = set(rows["split"]) - set(SPLITS)
+    if unknown:
+        raise _broken(f"a split must be one of {', '.join(SPLITS)}", ", ".join(sorted(unknown)))
+    if (rows.groupby("subject_key")["split"].nunique() > 1).any():
+        raise _broken("a subject must stand in one split", "a subject in several")
+    for label, names in info.classes.items():
+        if len(rows) and not rows[label].between(0, len(names) - 1).all():
+            raise _broken(f"label {label} must be an index below {len(names)}", "one outside")
+    for path in rows["path"]:
+        if path.startswith("/") or ".." in Path(path).parts:
+            raise _broken("a path must stay inside the prepared folder", "one that escapes")
+
+
+def _broken(rule: str, received: str) -> BadInput:
+    return BadInput(f"manifest: {rule}", received=received, remedy="run the prepare stage again")
+
+
+def _info_to_json(info: ManifestInfo) -> dict[str, object]:
+    return {
+        "dataset": info.dataset,
+        "key_id": info.key_id,
+        "image_size": info.image_size,
+        "classes": {label: list(names) for label, names in info.classes.items()},
+    }
+
+
+def _info_from_json(value: dict[str, object]) -> ManifestInfo:
+    try:
+        classes = value["classes"]
+        assert isinstance(classes, dict)
+        return ManifestInfo(
+            dataset=str(value["dataset"]),
+            key_id=str(value["key_id"]),
+            image_size=int(str(value["image_size"])),
+            classes={str(label): tuple(map(str, names)) for label, names in classes.items()},
+        )
+    except (KeyError, AssertionError, TypeError, ValueError) as error:
+        raise _broken("its metadata must be complete", type(error).__name__) from error

@@ -1,0 +1,1 @@
+"""Deletion requests, the pinned parent and the resolution to a forget list."""

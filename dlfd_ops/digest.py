@@ -1,0 +1,46 @@
+"""Content digests and the canonical JSON that they are taken over."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+_CHUNK = 1 << 20
+
+
+def sha256_bytes(content: bytes) -> str:
+    """Return the SHA-256 of ``content`` as 64 lower-case hex digits."""
+    return hashlib.sha256(content).hexdigest()
+
+
+def sha256_file(path: Path) -> str:
+    """Return the SHA-256 of a file's bytes as 64 lower-case hex digits, read in chunks."""
+    digest = hashlib.sha256()
+    with path.open("rb") as stream:
+        while chunk := stream.read(_CHUNK):
+            digest.update(chunk)
+    return digest.hexdigest()
+
+
+def canonical_json(value: Any) -> str:
+    """Return ``value`` as JSON whose bytes depend on the content only.
+
+    Keys are sorted, no insignificant white space, UTF-8 kept as it is, NaN refused.
+
+    Raises:
+        ValueError: ``value`` holds NaN or an infinity.
+    """
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+
+
+def sha256_json(value: Any) -> str:
+    """Return the SHA-256 of ``value``'s canonical JSON."""
+    return sha256_bytes(canonical_json(value).encode())
+
+
+def sha256_set(items: Iterable[str]) -> str:
+    """Return a digest of a set of strings: order and repetition do not matter."""
+    return sha256_json(sorted(set(items)))

@@ -1,0 +1,1 @@
+"""Utility, membership attack, calibration, NoMUS, retrain gap and the gate's decision."""

@@ -1,0 +1,73 @@
+"""Writing files so that nothing is ever half written."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from dlfd_ops.errors import BadInput
+
+
+@contextmanager
+def atomic_path(path: Path, *, mode: int = 0o644) -> Iterator[Path]:
+    """Yield a temporary path beside ``path`` that replaces it when the block succeeds.
+
+    The replacement is a rename, so a reader sees the old content or the new one, and a
+    hard-linked cache object is never written into. On an error the temporary file goes.
+
+    Args:
+        path: the file to create or replace; its folder is created when missing.
+        mode: permission bits of the new file.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
+    os.close(handle)
+    temporary = Path(name)
+    try:
+        yield temporary
+        temporary.chmod(mode)
+        with temporary.open("rb") as written:
+            os.fsync(written.fileno())
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def write_bytes(path: Path, content: bytes, *, mode: int = 0o644) -> None:
+    """Replace ``path`` by ``content`` in one rename."""
+    with atomic_path(path, mode=mode) as temporary:
+        temporary.write_bytes(content)
+
+
+def write_text(path: Path, content: str, *, mode: int = 0o644) -> None:
+    """Replace ``path`` by ``content`` (UTF-8) in one rename."""
+    write_bytes(path, content.encode(), mode=mode)
+
+
+def read_bounded(path: Path, *, max_bytes: int, what: str) -> bytes:
+    """Return the content of ``path``, refusing more than ``max_bytes``.
+
+    Args:
+        path: the file to read.
+        max_bytes: largest size accepted.
+        what: how to name the file in an error, for example "params.yaml".
+
+    Raises:
+        BadInput: the file is missing, is no regular file, or is too large.
+    """
+    try:
+        if not path.is_file():
+            raise BadInput(f"{what} must be a file", received="no such file", remedy="check the path")
+        size = path.stat().st_size
+        if size > max_bytes:
+            raise BadInput(
+                f"{what} may hold at most {max_bytes} bytes", received=f"{size} bytes", remedy="give a smaller file"
+            )
+        return path.read_bytes()
+    except OSError as error:
+        raise BadInput(
+            f"{what} must be readable", received=error.strerror or "an I/O error", remedy="check its permissions"
+        ) from error

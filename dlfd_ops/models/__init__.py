@@ -1,0 +1,1 @@
+"""The classifier (features and logits) and its checkpoint on disk."""

@@ -1,0 +1,266 @@
+"""Typed mirror of ``params.yaml``: one section a stage, frozen, unknown keys refused.
+
+A stage reads its own section and ``base`` only, as ``dvc.yaml`` declares.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal, Self
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from dlfd_ops.errors import BadInput
+from dlfd_ops.files import read_bounded
+
+MAX_PARAMS_BYTES = 1 << 20
+
+Probability = Annotated[float, Field(ge=0, le=1)]
+Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_.-]{0,62}$")]
+LabelName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,62}$")]
+
+
+class Section(BaseModel):
+    """Base of all sections."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class BaseSection(Section):
+    """What every stage shares."""
+
+    dataset: Name
+    """Name of the data set: names the MLflow experiment ``dlfd-<dataset>``."""
+    labels: Annotated[tuple[LabelName, ...], Field(min_length=1, max_length=32)]
+    """Label columns to predict: one is a single-label task (softmax), several are binary labels at once (sigmoid)."""
+    image_size: Annotated[int, Field(ge=16, le=512)]
+    """Side of the square prepared images, in pixels."""
+    seed: Annotated[int, Field(ge=0, lt=2**31)]
+    """Seed of the split, the initial weights and the order of the batches."""
+
+
+class Splits(Section):
+    """Shares of the subjects; they sum to one."""
+
+    train: Annotated[float, Field(gt=0, lt=1)]
+    anchor: Annotated[float, Field(gt=0, lt=1)]
+    validation: Annotated[float, Field(gt=0, lt=1)]
+    test: Annotated[float, Field(gt=0, lt=1)]
+
+    @model_validator(mode="after")
+    def _sum_to_one(self) -> Self:
+        total = self.train + self.anchor + self.validation + self.test
+        if abs(total - 1) > 1e-6:
+            raise ValueError(f"the four shares must sum to 1, received {total:.6g}")
+        return self
+
+
+class PrepareSection(Section):
+    """From a source of face images to the manifest and the prepared images."""
+
+    source: Literal["synthetic", "manifest_csv", "mufac", "raf_db", "celeba", "utkface", "lfw"]
+    """Adapter that reads the source's published layout."""
+    root: Annotated[str, Field(min_length=1, max_length=4096)]
+    """Folder of the source; relative to the repository, or outside of it."""
+    split_by: Literal["subject", "source"]
+    """``subject``: shares drawn by subject with the seed. ``source``: the published train/validation/test parts;
+    the anchor people are then taken from the train part."""
+    splits: Splits
+    on_bad_image: Literal["error", "skip"]
+    """A missing, truncated, oversized or undecodable image stops the stage, or is skipped, counted and reported."""
+    max_megapixels: Annotated[float, Field(gt=0, le=1000)]
+    """Largest image decoded, in megapixels (decompression bombs)."""
+    max_file_megabytes: Annotated[float, Field(gt=0, le=1000)]
+    """Largest image file read, in megabytes."""
+
+
+class TrainSection(Section):
+    """Training of the original and of the retrained model: the same recipe for both."""
+
+    architecture: Literal["resnet18", "densenet121", "efficientnet_b0"]
+    epochs: Annotated[int, Field(ge=1, le=1000)]
+    batch_size: Annotated[int, Field(ge=2, le=65536)]
+    """Images an optimiser step, over all processes together."""
+    learning_rate: Annotated[float, Field(gt=0, le=10)]
+    """Largest rate of the SGD; cosine to zero over the run."""
+    momentum: Annotated[float, Field(ge=0, lt=1)]
+    weight_decay: Annotated[float, Field(ge=0, lt=1)]
+    augmentation: Literal["none", "flip"]
+    checkpoint_every: Annotated[int, Field(ge=1)]
+    """Epochs between two resume checkpoints."""
+
+
+class ForgetListSection(Section):
+    """Resolution of open requests to samples."""
+
+    max_share: Annotated[float, Field(gt=0, lt=1)]
+    """Largest share of the training samples that one unlearning may forget; more calls for retraining."""
+
+
+class ProbeSection(Section):
+    """The forgetting probe that drives the dynamic schedule: forget set against validation set."""
+
+    every: Annotated[int, Field(ge=1)]
+    """Optimiser steps between two probes."""
+    threshold: Annotated[float, Field(ge=0, le=0.5)]
+    """The push to forget runs while the probe's forgetting score is above this."""
+    images: Annotated[int, Field(ge=16)]
+    """Largest number of images taken from each of the two sets."""
+
+
+class SinkhornSection(Section):
+    """Entropic optimal transport."""
+
+    epsilon: Annotated[float, Field(gt=0, le=10)]
+    """Entropic regularisation, in units of the cost (cosine distance: 0 to 2)."""
+    max_iterations: Annotated[int, Field(ge=1, le=10000)]
+    tolerance: Annotated[float, Field(gt=0, lt=1)]
+    """Largest L1 violation of the marginals that counts as converged."""
+
+
+class LinearWeight(Section):
+    """A weight that moves linearly over the epoch."""
+
+    start: Annotated[float, Field(ge=0)]
+    end: Annotated[float, Field(ge=0)]
+
+
+class PaperSection(Section):
+    """DLFD as the paper states it: perturb retain images away from the forget features."""
+
+    steps: Annotated[int, Field(ge=1, le=100)]
+    """K, sign-gradient steps a batch."""
+    step_size: Annotated[float, Field(gt=0, le=1)]
+    """Size of a step, in pixel values of [0, 1]."""
+    bound: Annotated[float, Field(gt=0, le=1)]
+    """Largest change of a pixel, in pixel values of [0, 1]."""
+    transport_weight: Annotated[float, Field(ge=0)]
+    """lambda_ot of the objective."""
+    classification_weight: LinearWeight
+    """w(t) of the objective."""
+
+
+class AnchoredSection(Section):
+    """DLFD anchored on unseen people: move the forget people's losses and features onto theirs."""
+
+    loss_weight: Annotated[float, Field(ge=0)]
+    """Weight of the one-dimensional transport of losses."""
+    feature_weight: Annotated[float, Field(ge=0)]
+    """Weight of the class-conditional transport of features."""
+    distillation_weight: Annotated[float, Field(ge=0)]
+    """Weight of the original's predictions on the retain set."""
+    bank_size: Annotated[int, Field(ge=16)]
+    """Anchor images whose losses and features are the target."""
+    bank_refresh: Annotated[int, Field(ge=1)]
+    """Optimiser steps between two refreshes of the bank."""
+
+
+class DlfdSection(Section):
+    """Distribution-Level Feature Distancing."""
+
+    variant: Literal["anchored", "paper"]
+    features: Literal["penultimate", "logits"]
+    """Where the transport measures."""
+    sinkhorn: SinkhornSection
+    anchored: AnchoredSection
+    paper: PaperSection
+
+
+class UnlearnSection(Section):
+    """The unlearning run: about one epoch over the retain set."""
+
+    method: Literal["dlfd", "fine_tune", "neg_grad"]
+    epochs: Annotated[int, Field(ge=1, le=100)]
+    batch_size: Annotated[int, Field(ge=2, le=65536)]
+    """Retain images an optimiser step, over all processes together."""
+    forget_batch_size: Annotated[int, Field(ge=2, le=65536)]
+    """Forget images an optimiser step, over all processes together."""
+    learning_rate: Annotated[float, Field(gt=0, le=10)]
+    """Largest rate of the SGD; cosine to zero over the run."""
+    momentum: Annotated[float, Field(ge=0, lt=1)]
+    weight_decay: Annotated[float, Field(ge=0, lt=1)]
+    gradient_clip: Annotated[float, Field(gt=0)]
+    """Largest norm of the gradient."""
+    checkpoint_every: Annotated[int, Field(ge=1)]
+    """Optimiser steps between two resume checkpoints."""
+    probe: ProbeSection
+    dlfd: DlfdSection
+
+
+class EvaluateSection(Section):
+    """Utility, forgetting and calibration of the models."""
+
+    batch_size: Annotated[int, Field(ge=1, le=65536)]
+    attack_splits: Annotated[int, Field(ge=2, le=100)]
+    """Stratified shuffle splits of the membership attack."""
+    calibration_bins: Annotated[int, Field(ge=2, le=100)]
+    overshoot_alpha: Annotated[float, Field(gt=0, lt=0.5)]
+    """Significance of the one-sided test that forget losses lie above unseen losses."""
+
+
+class Policy(Section):
+    """Limits of the gate; a null limit switches its rule off."""
+
+    max_accuracy_drop: Probability | None
+    """Largest test accuracy lost against the original."""
+    max_attack_auc_excess: Annotated[float, Field(ge=0, le=0.5)] | None
+    """Largest distance of the attack's AUC above the retrained model's, or above 0.5 where none was trained."""
+    max_overshoot: Annotated[float, Field(ge=0, le=0.5)] | None
+    """Largest distance of the attack's AUC below the retrained model's, or below 0.5 where none was trained."""
+    min_nomus: Probability | None
+
+
+class RegisterSection(Section):
+    """Registration in MLflow and the policy that a version must pass."""
+
+    model_name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,126}$")]
+    policy: Policy
+
+
+class AuditSection(Section):
+    """The compliance report."""
+
+    due_soon_days: Annotated[int, Field(ge=0, le=365)]
+    """An open request due within this many days is marked as due soon."""
+
+
+class Params(Section):
+    """The whole of ``params.yaml``."""
+
+    base: BaseSection
+    prepare: PrepareSection
+    train: TrainSection
+    forget_list: ForgetListSection
+    unlearn: UnlearnSection
+    evaluate: EvaluateSection
+    register_: RegisterSection = Field(alias="register")
+    audit: AuditSection
+
+
+def load_params(path: Path = Path("params.yaml")) -> Params:
+    """Read and validate ``params.yaml``.
+
+    Raises:
+        BadInput: the file is missing, is no YAML, or breaks a rule; the first broken rule is named with its key.
+    """
+    content = read_bounded(path, max_bytes=MAX_PARAMS_BYTES, what=path.name)
+    try:
+        return Params.model_validate(yaml.safe_load(content))
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise BadInput(
+            f"{path.name} must be YAML", received=str(error).splitlines()[0], remedy="correct its syntax"
+        ) from error
+    except ValidationError as error:
+        raise _first_problem(path, error) from error
+
+
+def _first_problem(path: Path, error: ValidationError) -> BadInput:
+    problem = error.errors()[0]
+    key = ".".join(str(part) for part in problem["loc"]) or "the file"
+    more = f" ({error.error_count() - 1} more problems)" if error.error_count() > 1 else ""
+    return BadInput(
+        f"{path.name}: {key}: {problem['msg']}",
+        received=f"{problem['input']!r:.80}",
+        remedy=f"correct this key{more}",
+    )

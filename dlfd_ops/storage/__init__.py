@@ -1,0 +1,1 @@
+"""What the stores hold: DVC tracking of the intake and of the raw data."""

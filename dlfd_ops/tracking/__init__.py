@@ -1,0 +1,1 @@
+"""MLflow: runs, packaging of a model version, registry with its lineage."""

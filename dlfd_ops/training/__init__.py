@@ -1,0 +1,1 @@
+"""The Accelerate loop with an injected step, resumable, and what watches it."""

@@ -1,0 +1,1 @@
+"""Unlearning methods behind one protocol; a method's file contains only its objective."""

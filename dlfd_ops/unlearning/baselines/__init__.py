@@ -1,0 +1,1 @@
+"""Methods to compare with, one a file, each as its own paper states it."""

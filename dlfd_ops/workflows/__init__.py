@@ -1,0 +1,1 @@
+"""The only composers: one module per pipeline stage or command."""
