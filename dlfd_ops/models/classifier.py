@@ -136,7 +136,7 @@ class ServedClassifier(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         """Return (B, C) probabilities for (B, 3, S, S) images in [0, 1]."""
-        logits = self.classifier(images).logits
+        logits: Tensor = self.classifier(images).logits
         return logits.sigmoid() if self.multi_label else logits.softmax(dim=1)
 
 

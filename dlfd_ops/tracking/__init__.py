@@ -1,1 +1,20 @@
-"""MLflow: runs, packaging of a model version, registry with its lineage."""
+"""MLflow: the store, runs, packaging, and the registry with its lineage.
+
+``store``
+    Which MLflow store is used, and how it is named in files that git keeps.
+``provenance``
+    Commit, digest of the DVC lock, digest of the data set.
+``runs``
+    One run a model: params, metrics over steps, the data set as an input.
+``packaging``
+    A classifier as a self-contained MLflow model (pt2).
+``registry``
+    Versions, each registered once, with tags, description and aliases.
+``description``
+    What a person reads on a version's page.
+"""
+
+import os
+
+# MLflow reports its use to its makers unless told otherwise; a pipeline over personal data stays silent by default.
+os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")

@@ -1,0 +1,250 @@
+"""What the ledger says about each registered version: one value that joins the events of its making."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+from typing import TypeVar
+
+from pydantic import AwareDatetime, BaseModel, ConfigDict, ValidationError
+
+from dlfd_ops.audit.chain import Event
+from dlfd_ops.errors import BadInput
+
+
+class Facts(BaseModel):
+    """Base of what an event of one kind says; facts added later are ignored here."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+
+class About(Facts):
+    """Something happened to one request."""
+
+    request_id: str
+
+
+class Received(About):
+    """A request came in."""
+
+    legal_basis: str
+    received_at: AwareDatetime
+    due_at: date
+    target: str
+
+
+class Extended(About):
+    """A request was given more time."""
+
+    due_at: date
+
+
+class Resolved(Facts):
+    """The open requests became a forget list."""
+
+    request_ids: tuple[str, ...]
+    forget_list_digest: str
+    forget_count: int
+    manifest_digest: str
+
+
+class Unlearned(Facts):
+    """A model was made to forget."""
+
+    request_ids: tuple[str, ...]
+    method: str
+    params_digest: str
+    parent_weights_digest: str
+    weights_digest: str
+    forget_list_digest: str
+    git_commit: str
+
+
+class Evaluated(Facts):
+    """A model was measured."""
+
+    weights_digest: str
+    forget_list_digest: str
+    metrics: dict[str, float | None]
+
+
+class Registered(Facts):
+    """A version was registered in MLflow."""
+
+    model_name: str
+    version: int
+    run_id: str
+    weights_digest: str
+    forget_list_digest: str
+    request_ids: tuple[str, ...]
+    store: str
+
+    def same_version(self, other: Registered | Receipt) -> bool:
+        """Return whether ``other`` is about the same version of the same model in the same store."""
+        return (self.model_name, self.version, self.store) == (other.model_name, other.version, other.store)
+
+
+class GateRule(Facts):
+    """One rule of the policy and how a version did against it."""
+
+    rule: str
+    value: float | None
+    limit: float | None
+    passed: bool
+
+
+class Gated(Facts):
+    """The gate decided on a version."""
+
+    model_name: str
+    version: int
+    passed: bool
+    rules: tuple[GateRule, ...]
+
+
+class Receipt(Facts):
+    """``registry/version.json``: what the register stage left of a registration.
+
+    Attributes:
+        original_version: version of the original model, the root of the lineage.
+        gate: "passed" or "failed".
+    """
+
+    model_name: str
+    version: int
+    original_version: int
+    run_id: str
+    store: str
+    weights_digest: str
+    forget_list_digest: str
+    manifest_digest: str
+    gate: str
+
+
+_KINDS: dict[str, type[Facts]] = {
+    "received": Received,
+    "acknowledged": About,
+    "extended": Extended,
+    "refused": About,
+    "withdrawn": About,
+    "resolved": Resolved,
+    "unlearned": Unlearned,
+    "evaluated": Evaluated,
+    "registered": Registered,
+    "gated": Gated,
+}
+
+
+@dataclass(frozen=True)
+class VersionEvidence:
+    """A registered version with the events of its making; None where the ledger has none.
+
+    Attributes:
+        at: when it was registered.
+        registered: the registration itself.
+        resolved: the forget list that it was unlearned from.
+        unlearned: the unlearning that made its weights.
+        evaluated: its numbers.
+        gated: the gate's last decision on it.
+    """
+
+    at: str
+    registered: Registered
+    resolved: Resolved | None
+    unlearned: Unlearned | None
+    evaluated: Evaluated | None
+    gated: Gated | None
+
+    @property
+    def gate(self) -> str | None:
+        """The decision as receipts and tags state it: "passed" or "failed"; None before one."""
+        if self.gated is None:
+            return None
+        return "passed" if self.gated.passed else "failed"
+
+
+AnyFacts = TypeVar("AnyFacts", bound=Facts)
+
+
+def _newest(registered: Sequence[tuple[str, Registered]]) -> list[tuple[str, Registered]]:
+    """Drop the registrations that a later one replaced: the same version, after its store was lost."""
+    return [
+        (at, version)
+        for index, (at, version) in enumerate(registered)
+        if not any(version.same_version(later) for _, later in registered[index + 1 :])
+    ]
+
+
+def check_facts(events: Iterable[Event]) -> None:
+    """Check that every event states when it was and the facts of its kind; kinds not known here may state anything.
+
+    Raises:
+        BadInput: a fact is missing or of another type; the event is named.
+    """
+    for event in events:
+        _read(event, _KINDS.get(event.kind, Facts))
+        try:
+            datetime.fromisoformat(event.at)
+        except ValueError as error:
+            raise _lacks(event, "an ISO 8601 time", "another text") from error
+
+
+def versions(events: Sequence[Event]) -> list[VersionEvidence]:
+    """Return every registered version, the oldest first; one that was registered anew stands at its new place.
+
+    Raises:
+        BadInput: an event lacks a fact of its kind; its line is named.
+    """
+    resolved = facts(events, "resolved", Resolved)
+    unlearned = facts(events, "unlearned", Unlearned)
+    evaluated = facts(events, "evaluated", Evaluated)
+    gated = facts(events, "gated", Gated)
+    return [
+        VersionEvidence(
+            at=at,
+            registered=version,
+            resolved=_last(fact for _, fact in resolved if fact.forget_list_digest == version.forget_list_digest),
+            unlearned=_last(fact for _, fact in unlearned if fact.weights_digest == version.weights_digest),
+            evaluated=_last(fact for _, fact in evaluated if fact.weights_digest == version.weights_digest),
+            gated=_last(
+                fact for _, fact in gated if (fact.model_name, fact.version) == (version.model_name, version.version)
+            ),
+        )
+        for at, version in _newest(facts(events, "registered", Registered))
+    ]
+
+
+def version_in_use(receipt: Receipt | None, registered: Sequence[VersionEvidence]) -> VersionEvidence | None:
+    """Return the version that the receipt names, or the newest where there is no receipt or the ledger lacks it."""
+    named = [version for version in registered if receipt and version.registered.same_version(receipt)]
+    return next(reversed(named or list(registered)), None)
+
+
+def facts(events: Iterable[Event], kind: str, model: type[AnyFacts]) -> list[tuple[str, AnyFacts]]:
+    """Return when, and what, for every event of ``kind``, in the ledger's order.
+
+    Raises:
+        BadInput: an event lacks a fact; its number is named.
+    """
+    return [(event.at, _read(event, model)) for event in events if event.kind == kind]
+
+
+def _read(event: Event, model: type[AnyFacts]) -> AnyFacts:
+    try:
+        return model.model_validate(event.data)
+    except ValidationError as error:
+        key = ".".join(str(part) for part in error.errors()[0]["loc"])
+        raise _lacks(event, key, error.errors()[0]["msg"]) from error
+
+
+def _lacks(event: Event, fact: str, received: str) -> BadInput:
+    return BadInput(
+        f"ledger event {event.seq} ({event.kind!r:.40}) must state {fact}",
+        received=received,
+        remedy="restore audit/ledger.jsonl from git",
+    )
+
+
+def _last(found: Iterable[AnyFacts]) -> AnyFacts | None:
+    return next(reversed(list(found)), None)

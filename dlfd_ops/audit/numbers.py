@@ -1,0 +1,127 @@
+"""The numbers of the report: every metric beside its plain meaning, every rule beside its limit."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from pydantic import BaseModel, ConfigDict
+
+from dlfd_ops.audit.evidence import Gated
+from dlfd_ops.audit.timeline import printable
+
+Metrics = Mapping[str, Mapping[str, float | None]]
+"""Metrics by model, as ``metrics/unlearning.json`` nests them; ``retrain_gap`` and ``seconds`` stand beside."""
+
+_MEANINGS: dict[str, tuple[str, str]] = {
+    "accuracy": ("Accuracy on people never trained on", "higher is better"),
+    "accuracy_retain": ("Accuracy on the people it keeps", "higher is better"),
+    "accuracy_forget": ("Accuracy on the forgotten people", "best at its accuracy on people never trained on"),
+    "mia_auc": ("Attack: telling forgotten from unseen (AUC)", "0.5 is a coin toss"),
+    "mia_accuracy": ("Attack: accuracy", "0.5 is a coin toss"),
+    "mia_tpr_at_fpr_0.01": ("Attack: forgotten photos exposed at 1 % false alarms", "0.01 is chance"),
+    "mia_tpr_at_fpr_0.001": ("Attack: forgotten photos exposed at 0.1 % false alarms", "0.001 is chance"),
+    "forgetting_score": ("Forgetting score", "0 is best"),
+    "nomus": ("NoMUS: accuracy and forgetting in one", "1 is best"),
+    "loss_distance": ("Distance between the two loss distributions", "0 is alike, 1 is apart"),
+    "overshoot": ("Forgotten people stand out as too unknown", "yes would be bad"),
+    "loss": ("Mean loss on people never trained on", "lower is better"),
+    "loss_forget": ("Mean loss on the forgotten people", "best at the mean loss on people never trained on"),
+    "ece": ("Calibration error", "0 is best"),
+    "accuracy_validation": ("Accuracy on the validation people", "steered the unlearning; not a result"),
+    "mia_auc_validation": ("Attack against the validation people (AUC)", "steered the unlearning; not a result"),
+}
+_RULES: dict[str, str] = {
+    "max_accuracy_drop": "Accuracy lost against the original, at most",
+    "max_attack_auc_excess": "Attack AUC above the reference, at most",
+    "max_overshoot": "Attack AUC below the reference, at most",
+    "min_nomus": "NoMUS, at least",
+}
+
+
+class _Model(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class NumberRow(_Model):
+    """One metric of the three models; None where a model lacks it.
+
+    Attributes:
+        metric: its key in ``metrics/unlearning.json``.
+        label: what it measures, in plain words.
+        reading: how to read it.
+        original: the model trained on everything.
+        unlearned: the model after unlearning.
+        retrained: the model that never saw the forget set, where one was trained.
+        gap: unlearned minus retrained.
+    """
+
+    metric: str
+    label: str
+    reading: str
+    original: float | None
+    unlearned: float | None
+    retrained: float | None
+    gap: float | None
+
+
+class RuleRow(_Model):
+    """One rule of the gate."""
+
+    rule: str
+    label: str
+    value: float | None
+    limit: float | None
+    passed: bool
+
+
+class GateVerdict(_Model):
+    """The gate's decision on one version."""
+
+    model_name: str
+    version: int
+    passed: bool
+    rules: tuple[RuleRow, ...]
+
+
+def number_rows(metrics: Metrics) -> tuple[NumberRow, ...]:
+    """Return one row a metric: the explained ones first, in their order, then the rest by name."""
+    models = [metrics.get(name, {}) for name in ("original", "unlearned", "retrained", "retrain_gap")]
+    present = {key for model in models for key in model}
+    ordered = [key for key in _MEANINGS if key in present] + sorted(present - _MEANINGS.keys())
+    return tuple(_row(key, *(model.get(key) for model in models)) for key in ordered)
+
+
+def gate_verdict(gated: Gated | None) -> GateVerdict | None:
+    """Return the gate's decision with its rules in plain words."""
+    if gated is None:
+        return None
+    return GateVerdict(
+        model_name=printable(gated.model_name),
+        version=gated.version,
+        passed=gated.passed,
+        rules=tuple(
+            RuleRow(
+                rule=printable(rule.rule),
+                label=_RULES.get(rule.rule, printable(rule.rule)),
+                value=rule.value,
+                limit=rule.limit,
+                passed=rule.passed,
+            )
+            for rule in gated.rules
+        ),
+    )
+
+
+def _row(
+    key: str, original: float | None, unlearned: float | None, retrained: float | None, gap: float | None
+) -> NumberRow:
+    label, reading = _MEANINGS.get(key, (printable(key), ""))
+    return NumberRow(
+        metric=printable(key),
+        label=label,
+        reading=reading,
+        original=original,
+        unlearned=unlearned,
+        retrained=retrained,
+        gap=gap,
+    )

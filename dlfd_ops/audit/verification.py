@@ -1,0 +1,257 @@
+"""Does what stands in the repository and in the registry agree with the ledger? Comparisons only, no reading.
+
+The ledger says what should be found; the caller reads what is found and hands it in. Three answers are possible for
+each thing: it agrees, it differs (a :class:`Finding`), or the ledger says nothing about it yet (not checked). Something
+that the ledger names and that is missing differs.
+
+Files belong to the version that the receipt names, or to a run that is still under way (resolved or unlearned, but not
+registered yet). Earlier versions live in the registry only, where their tags are compared.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from dlfd_ops.audit.chain import Event, Problem
+from dlfd_ops.audit.evidence import (
+    Evaluated,
+    Receipt,
+    Resolved,
+    Unlearned,
+    VersionEvidence,
+    facts,
+    version_in_use,
+    versions,
+)
+from dlfd_ops.audit.timeline import printable
+from dlfd_ops.deletion.requests import DeletionRequest
+from dlfd_ops.deletion.status import received_data
+
+LEDGER = "audit/ledger.jsonl"
+REQUESTS = "deletion/requests.csv"
+FORGET_LIST = "deletion/forget_list.parquet"
+MANIFEST = "data/prepared/manifest.parquet"
+ORIGINAL = "models/original/weights.safetensors"
+UNLEARNED = "models/unlearned/weights.safetensors"
+METRICS = "metrics/unlearning.json"
+RECEIPT = "registry/version.json"
+MISSING = "nothing"
+
+
+@dataclass(frozen=True)
+class Finding:
+    """Something that differs.
+
+    Attributes:
+        what: the file, tag or line, as a person would look it up.
+        expected: what the ledger says.
+        found: what stands there.
+    """
+
+    what: str
+    expected: str
+    found: str
+
+    def __str__(self) -> str:
+        return f"{self.what}: expected {self.expected}, found {self.found}"
+
+
+@dataclass(frozen=True)
+class Verification:
+    """The outcome of comparing several things.
+
+    Attributes:
+        findings: what differs; empty when all agrees.
+        checked: what was compared.
+        not_checked: what could not be compared, each with the reason.
+    """
+
+    findings: tuple[Finding, ...] = ()
+    checked: tuple[str, ...] = ()
+    not_checked: tuple[str, ...] = ()
+
+    def __add__(self, other: Verification) -> Verification:
+        return Verification(
+            self.findings + other.findings, self.checked + other.checked, self.not_checked + other.not_checked
+        )
+
+
+@dataclass(frozen=True)
+class Found:
+    """What stands in the repository; None where there is no such file.
+
+    Attributes:
+        original: SHA-256 of ``models/original/weights.safetensors``.
+        unlearned: SHA-256 of ``models/unlearned/weights.safetensors``.
+        forget_list: digest of ``deletion/forget_list.parquet``.
+        manifest: digest of ``data/prepared/manifest.parquet``.
+        receipt: ``registry/version.json``.
+        metrics: ``metrics/unlearning.json``, flat.
+        requests: ``deletion/requests.csv``.
+        damaged: files that are there and cannot be read, by the names above, with what is wrong.
+    """
+
+    original: str | None = None
+    unlearned: str | None = None
+    forget_list: str | None = None
+    manifest: str | None = None
+    receipt: Receipt | None = None
+    metrics: Mapping[str, float | None] | None = None
+    requests: Sequence[DeletionRequest] | None = None
+    damaged: Mapping[str, str] = field(default_factory=dict)
+
+
+def compare_files(events: Sequence[Event], found: Found) -> Verification:
+    """Compare the files of the repository with the ledger.
+
+    Raises:
+        BadInput: an event lacks a fact of its kind.
+    """
+    registered = versions(events)
+    version = version_in_use(found.receipt, registered)
+    accepted = _Accepted.of(events, version)
+    compared = {
+        REQUESTS: _compare_intake(events, found.requests),
+        FORGET_LIST: compare_digest(FORGET_LIST, accepted.forget_lists, found.forget_list),
+        MANIFEST: compare_digest(MANIFEST, accepted.manifests, found.manifest),
+        ORIGINAL: compare_digest(ORIGINAL, accepted.originals, found.original),
+        UNLEARNED: compare_digest(UNLEARNED, accepted.unlearned, found.unlearned),
+        METRICS: _compare_metrics(events, accepted.unlearned, found.metrics),
+        RECEIPT: _compare_receipt(events, registered, version, found.receipt),
+    }
+    for what, wrong in found.damaged.items():
+        compared[what] = Verification(findings=(Finding(what, "a readable file", wrong),), checked=(what,))
+    return sum(compared.values(), Verification())
+
+
+def compare_digest(what: str, accepted: Sequence[str], found: str | None) -> Verification:
+    """Compare one digest with those that the ledger allows, the expected one first; with none it is not checked."""
+    if not accepted:
+        return Verification(not_checked=(f"{what}: the ledger names no digest of it yet",))
+    if found in accepted:
+        return Verification(checked=(what,))
+    return Verification(findings=(Finding(what, accepted[0], found or MISSING),), checked=(what,))
+
+
+def compare_values(what: str, expected: Mapping[str, Any], found: Mapping[str, Any]) -> Verification:
+    """Compare every expected field with the one found under its name; further fields found are ignored."""
+    findings = tuple(
+        Finding(f"{what} {name}", printable(value), printable(found.get(name, MISSING)))
+        for name, value in expected.items()
+        if found.get(name, MISSING) != value
+    )
+    return Verification(findings=findings, checked=(what,))
+
+
+def compare_version(what: str, expected: Mapping[str, str], found: Mapping[str, str] | None) -> Verification:
+    """Compare a registered version with the ledger.
+
+    Args:
+        what: how to name the version.
+        expected: the tags, and further fields, that follow from the ledger.
+        found: what the store has of it, or None when the version is not there.
+    """
+    if found is None:
+        return Verification(findings=(Finding(what, "a version in the store", MISSING),), checked=(what,))
+    return compare_values(what, expected, found)
+
+
+def compare_chain(problems: Iterable[Problem]) -> Verification:
+    """Return what does not hold in the ledger itself."""
+    findings = tuple(
+        Finding(f"{LEDGER} line {problem.line} ({problem.rule})", printable(problem.expected), printable(problem.found))
+        for problem in problems
+    )
+    return Verification(findings=findings, checked=(LEDGER,))
+
+
+@dataclass(frozen=True)
+class _Accepted:
+    """Digests that the files may have: the expected one first, then that of the newest run."""
+
+    forget_lists: tuple[str, ...]
+    manifests: tuple[str, ...]
+    originals: tuple[str, ...]
+    unlearned: tuple[str, ...]
+
+    @classmethod
+    def of(cls, events: Sequence[Event], version: VersionEvidence | None) -> _Accepted:
+        lists = [fact for _, fact in facts(events, "resolved", Resolved)][-1:]
+        models = [fact for _, fact in facts(events, "unlearned", Unlearned)][-1:]
+        if version is not None:
+            lists = ([version.resolved] if version.resolved else []) + lists
+            models = ([version.unlearned] if version.unlearned else []) + models
+        return cls(
+            forget_lists=_distinct(fact.forget_list_digest for fact in lists),
+            manifests=_distinct(fact.manifest_digest for fact in lists),
+            originals=_distinct(fact.parent_weights_digest for fact in models),
+            unlearned=_distinct(fact.weights_digest for fact in models),
+        )
+
+
+def _compare_receipt(
+    events: Sequence[Event],
+    registered: Sequence[VersionEvidence],
+    version: VersionEvidence | None,
+    receipt: Receipt | None,
+) -> Verification:
+    if version is None and receipt is None:
+        return Verification(not_checked=(f"{RECEIPT}: no version is registered yet",))
+    if version is None or receipt is None:
+        expected = f"the receipt of version {version.registered.version}" if version else "no receipt"
+        found = f"version {receipt.version}" if receipt else MISSING
+        return Verification(findings=(Finding(RECEIPT, expected, found),), checked=(RECEIPT,))
+    facts_of = version.registered.model_dump(exclude={"request_ids"})
+    if version.resolved:
+        facts_of["manifest_digest"] = version.resolved.manifest_digest
+    if version.gate:
+        facts_of["gate"] = version.gate
+    closed = {str(event.data["request_id"]) for event in events if event.kind in ("withdrawn", "refused")}
+    return compare_values(RECEIPT, facts_of, receipt.model_dump()) + _compare_coverage(registered, version, closed)
+
+
+def _compare_coverage(
+    registered: Sequence[VersionEvidence], version: VersionEvidence, closed: set[str]
+) -> Verification:
+    """Check that the version in use forgets whatever any version forgot, save requests closed without forgetting.
+
+    An older version may legitimately be in use again, when the parameters are set back or a request is withdrawn.
+    """
+    asked = {request_id for other in registered for request_id in other.registered.request_ids}
+    missing = sorted(asked - closed - set(version.registered.request_ids))
+    if not missing:
+        return Verification()
+    known = f"version {version.registered.version}, which still knows {', '.join(map(printable, missing))}"
+    return Verification(findings=(Finding(RECEIPT, "a version that forgets every request registered so far", known),))
+
+
+def _compare_intake(events: Sequence[Event], requests: Sequence[DeletionRequest] | None) -> Verification:
+    filed = {str(event.data.get("request_id")): event.data for event in events if event.kind == "received"}
+    found = {request.request_id: received_data(request) for request in requests or ()}
+    result = Verification(checked=(REQUESTS,))
+    for request_id in _distinct([*filed, *found]):
+        name = f"{REQUESTS} {printable(request_id)}"
+        if request_id not in found:
+            result += Verification(findings=(Finding(name, "a row", MISSING),))
+        elif request_id not in filed:
+            result += Verification(findings=(Finding(name, "a received event in the ledger", MISSING),))
+        else:
+            result += Verification(findings=compare_values(name, filed[request_id], found[request_id]).findings)
+    return result
+
+
+def _compare_metrics(
+    events: Sequence[Event], weights: Sequence[str], found: Mapping[str, float | None] | None
+) -> Verification:
+    """Compare with the newest measurement of the model, but accept an older one of the same model."""
+    measured = [fact for _, fact in facts(events, "evaluated", Evaluated) if fact.weights_digest in weights]
+    if not measured:
+        return Verification(not_checked=(f"{METRICS}: the ledger holds no measurement yet",))
+    results = [compare_values(METRICS, fact.metrics, found or {}) for fact in reversed(measured)]
+    return next((result for result in results if not result.findings), results[0])
+
+
+def _distinct(values: Iterable[str]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(values))

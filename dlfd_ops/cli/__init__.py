@@ -1,0 +1,25 @@
+"""The command line: one thin command per workflow.
+
+Exit status: 0 done; 1 a check did not hold; 2 bad input. Each error is one line on standard error.
+"""
+
+from __future__ import annotations
+
+import click
+
+from dlfd_ops import __version__
+from dlfd_ops.cli.audit import audit
+from dlfd_ops.cli.key import key
+from dlfd_ops.cli.output import OneLineErrors
+from dlfd_ops.cli.request import request
+
+
+@click.group(cls=OneLineErrors)
+@click.version_option(__version__, prog_name="dlfd-ops")
+def main() -> None:
+    """Make a face model forget the people who ask for it, and prove it."""
+
+
+main.add_command(request)
+main.add_command(key)
+main.add_command(audit)

@@ -1,0 +1,35 @@
+"""The invented faces of :mod:`dlfd_ops.data.synthetic_faces`: the embedded default, which holds no real person.
+
+``python -m dlfd_ops.data.adapters.synthetic --root data/raw --subjects 260 --seed 0`` writes them.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from dlfd_ops.data.adapters.adapter import Source, SourceRecord, read_csv_rows
+from dlfd_ops.data.problems import BadRow, Reason
+from dlfd_ops.data.synthetic_faces.__main__ import main
+from dlfd_ops.data.synthetic_faces.dataset import CLASSES, LABELS
+
+
+def read_synthetic(root: Path) -> Source:
+    """Read the data set that the generator wrote into ``root``."""
+    records: list[SourceRecord] = []
+    problems: list[BadRow] = []
+    for where, row in read_csv_rows(root / LABELS, ("image", "subject_id", *CLASSES)):
+        if row is None or not row["image"] or not row["subject_id"]:
+            problems.append(BadRow(where, Reason.MALFORMED_ROW, ""))
+            continue
+        labels = {label: row[label] for label in CLASSES}
+        unknown = [label for label, name in labels.items() if name not in CLASSES[label]]
+        if unknown:
+            problems.append(BadRow(f"{where}, column {unknown[0]}", Reason.UNKNOWN_LABEL, row["image"]))
+        else:
+            records.append(SourceRecord(Path(row["image"]), row["subject_id"], labels, None, where))
+    return Source(records, CLASSES, LABELS, problems)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

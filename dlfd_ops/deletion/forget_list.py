@@ -1,0 +1,243 @@
+"""The forget list: the training samples of the open requests that the parent does not cover yet."""
+
+from __future__ import annotations
+
+import csv
+import io
+import itertools
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from dlfd_ops.data.manifest import Manifest
+from dlfd_ops.deletion.parent import Parent
+from dlfd_ops.deletion.requests import DeletionRequest
+from dlfd_ops.digest import sha256_json
+from dlfd_ops.errors import BadInput
+from dlfd_ops.files import atomic_path, read_bounded
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+FORGET_LIST_FILE = Path("deletion/forget_list.parquet")
+MAX_ALIASES_BYTES = 256 << 20
+
+_METADATA_KEY = b"dlfd_ops"
+_ALIAS_COLUMNS = ["alias_key", "subject_key"]
+
+
+@dataclass(frozen=True)
+class ForgetRow:
+    """One sample to forget, and the requests that ask for it.
+
+    Attributes:
+        sample_id: 64 hex, a training sample of the manifest.
+        request_ids: sorted, at least one.
+    """
+
+    sample_id: str
+    request_ids: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class SampleCount:
+    """How many samples a request resolved to: in the training split, and in the others."""
+
+    train: int
+    other: int
+
+
+@dataclass(frozen=True)
+class ForgetList:
+    """The resolved requests.
+
+    Attributes:
+        rows: sorted by sample id, each sample once.
+        counts: request id -> samples; holds every resolved request, also one with no training sample, sorted by id.
+    """
+
+    rows: tuple[ForgetRow, ...]
+    counts: dict[str, SampleCount]
+
+    @property
+    def sample_ids(self) -> tuple[str, ...]:
+        """The samples to forget, sorted."""
+        return tuple(row.sample_id for row in self.rows)
+
+    @property
+    def request_ids(self) -> tuple[str, ...]:
+        """The requests that forgetting this list fulfils, sorted."""
+        return tuple(self.counts)
+
+    def digest(self) -> str:
+        """Return the SHA-256 of the canonical JSON of the sorted rows."""
+        return sha256_json([[row.sample_id, list(row.request_ids)] for row in self.rows])
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+
+def resolve(
+    requests: Iterable[DeletionRequest], manifest: Manifest, parent: Parent, aliases: Mapping[str, str] | None = None
+) -> ForgetList:
+    """Find the samples of every request that the parent neither covers nor excludes.
+
+    Args:
+        requests: the intake.
+        manifest: all samples, every split.
+        parent: the pinned parent.
+        aliases: subject key of a name that was merged into another -> subject key that the manifest has instead.
+
+    Raises:
+        BadInput: a request was made with another secret key than the manifest, or matches no sample at all.
+    """
+    settled = {*parent.covers, *parent.excluded}
+    samples = _Samples(manifest.rows, aliases or {})
+    asked: dict[str, list[str]] = {}
+    counts: dict[str, SampleCount] = {}
+    for request in requests:
+        if request.request_id in settled:
+            continue
+        _check_key(request, manifest.info.key_id)
+        found = samples.of(request)
+        if not found:
+            raise _matches_nothing(request)
+        trained = [sample for sample in found if samples.split[sample] == "train"]
+        counts[request.request_id] = SampleCount(len(trained), len(found) - len(trained))
+        for sample in trained:
+            asked.setdefault(sample, []).append(request.request_id)
+    rows = tuple(ForgetRow(sample, tuple(sorted(ids))) for sample, ids in sorted(asked.items()))
+    return ForgetList(rows, dict(sorted(counts.items())))
+
+
+def check_forgettable(forget_list: ForgetList, manifest: Manifest, max_share: float) -> None:
+    """Check that there is something to forget, and not too much of it.
+
+    Args:
+        forget_list: the resolved requests.
+        manifest: all samples.
+        max_share: largest share of the training samples, in (0, 1).
+
+    Raises:
+        BadInput: no open request, no training sample among theirs, or a larger share than ``max_share``.
+    """
+    if not forget_list.counts:
+        raise BadInput(
+            "there must be an open request to forget",
+            received="none that is neither withdrawn, refused nor forgotten already",
+            remedy="file one with `dlfd-ops request add`",
+        )
+    if not forget_list.rows:
+        raise BadInput(
+            "an open request must concern a training sample before there is anything to unlearn",
+            received=f"{len(forget_list.counts)} requests about people that the model never trained on",
+            remedy="close them with `dlfd-ops request refuse --reason never_trained_on` and remove the data",
+        )
+    trained = len(manifest.split("train"))
+    if len(forget_list) > max_share * trained:
+        raise BadInput(
+            f"one unlearning forgets at most the share {max_share} of the training samples (forget_list.max_share)",
+            received=f"{len(forget_list)} of {trained}",
+            remedy="train a new original without them, or raise the limit",
+        )
+
+
+def write_forget_list(path: Path, forget_list: ForgetList) -> None:
+    """Write parquet with the columns ``sample_id`` and ``request_ids`` (list of strings), in one rename."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    schema = pa.schema([("sample_id", pa.string()), ("request_ids", pa.list_(pa.string()))])
+    columns = [[row.sample_id for row in forget_list.rows], [list(row.request_ids) for row in forget_list.rows]]
+    counts = {request_id: [count.train, count.other] for request_id, count in forget_list.counts.items()}
+    table = pa.table(columns, schema=schema.with_metadata({_METADATA_KEY: json.dumps({"counts": counts}).encode()}))
+    with atomic_path(path) as temporary:
+        pq.write_table(table, temporary)
+
+
+def read_forget_list(path: Path) -> ForgetList:
+    """Read and validate a forget list.
+
+    Raises:
+        BadInput: no parquet file, or not one that :func:`write_forget_list` wrote.
+    """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        table = pq.read_table(path)
+        rows = tuple(ForgetRow(row["sample_id"], tuple(row["request_ids"])) for row in table.to_pylist())
+        counts = json.loads((table.schema.metadata or {})[_METADATA_KEY])["counts"]
+        forget_list = ForgetList(rows, {key: SampleCount(*map(int, counts[key])) for key in sorted(counts)})
+        _check_rows(forget_list)
+    except (OSError, pa.ArrowException, LookupError, TypeError, ValueError, AttributeError) as error:
+        raise BadInput(
+            f"{path} must be a forget list", received=type(error).__name__, remedy="run the forget_list stage"
+        ) from error
+    return forget_list
+
+
+def read_aliases(path: Path) -> dict[str, str]:
+    """Read the subjects that the prepare stage merged: alias key -> subject key; empty when there is no such file.
+
+    Raises:
+        BadInput: the file is not in the format.
+    """
+    if not path.exists():
+        return {}
+    try:
+        text = read_bounded(path, max_bytes=MAX_ALIASES_BYTES, what=str(path)).decode()
+        header, *rows = csv.reader(io.StringIO(text, newline=""), strict=True)
+        if header != _ALIAS_COLUMNS:
+            raise ValueError(f"columns must be {_ALIAS_COLUMNS}")
+        return {alias: subject for alias, subject in rows}
+    except (csv.Error, ValueError) as error:
+        raise BadInput(
+            f"{path} must be CSV with the columns {', '.join(_ALIAS_COLUMNS)}",
+            received=type(error).__name__,
+            remedy="run the prepare stage",
+        ) from error
+
+
+class _Samples:
+    """The manifest, indexed by what a request names."""
+
+    def __init__(self, rows: pd.DataFrame, aliases: Mapping[str, str]) -> None:
+        self.split: dict[str, str] = dict(zip(rows["sample_id"], rows["split"], strict=True))
+        self._aliases = aliases
+        self._of_subject: dict[str, list[str]] = {}
+        for sample, subject in zip(rows["sample_id"], rows["subject_key"], strict=True):
+            self._of_subject.setdefault(subject, []).append(sample)
+
+    def of(self, request: DeletionRequest) -> Sequence[str]:
+        if request.subject_key is None:
+            return [sample for sample in request.sample_ids if sample in self.split]
+        subject = self._aliases.get(request.subject_key, request.subject_key)
+        return self._of_subject.get(subject, [])
+
+
+def _check_key(request: DeletionRequest, key_id: str) -> None:
+    if request.key_id != key_id:
+        raise BadInput(
+            "a request and the manifest must be made with the same secret key",
+            received=f"{request.request_id} with key {request.key_id}, the manifest with key {key_id}",
+            remedy="restore the key and run the prepare stage again (docs/requests.md, section on the key)",
+        )
+
+
+def _matches_nothing(request: DeletionRequest) -> BadInput:
+    return BadInput(
+        "a request must match at least one sample of the data",
+        received=f"{request.request_id}, whose {request.kind} is not in the manifest",
+        remedy="check what was asked with the person, or close it: `dlfd-ops request refuse --reason not_in_data`",
+    )
+
+
+def _check_rows(forget_list: ForgetList) -> None:
+    ids = forget_list.sample_ids
+    if any(later <= earlier for earlier, later in itertools.pairwise(ids)):
+        raise ValueError("rows must be sorted by sample id, each once")
+    if not {request for row in forget_list.rows for request in row.request_ids} <= set(forget_list.counts):
+        raise ValueError("every request of a row must be counted")

@@ -1,0 +1,131 @@
+"""Membership inference from the loss: can an attacker tell the forget set from people never seen?
+
+Two readings of one idea. The paper's attack fits a logistic regression to the per-sample loss and reports its accuracy;
+the raw loss as a score (a lower loss says "member") gives the ROC, hence AUC and the true-positive rate at a low
+false-positive rate, which an average over the whole set hides (Carlini et al. 2022, arXiv 2112.03570).
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dlfd_ops.errors import BadInput
+
+Losses = NDArray[np.float64]
+CHANCE = 0.5
+
+
+@dataclass(frozen=True, eq=False)
+class Roc:
+    """The attack's ROC over every threshold of the loss, from (0, 0) to (1, 1).
+
+    Attributes:
+        fpr: (K,) share of unseen samples taken for members, not decreasing.
+        tpr: (K,) share of members recognised, not decreasing.
+    """
+
+    fpr: Losses
+    tpr: Losses
+
+    @property
+    def auc(self) -> float:
+        """Area under the curve: the chance that a member's loss is below an unseen one's, ties counted half.
+
+        Above 0.5 members have lower losses (they are remembered), below it higher ones (forgetting overshoots).
+        """
+        return float(np.trapezoid(self.tpr, self.fpr))
+
+    def tpr_at(self, fpr: float) -> float:
+        """Return the largest true-positive rate that a threshold reaches at a false-positive rate of at most ``fpr``.
+
+        No interpolation between thresholds. With fewer than 1 / ``fpr`` unseen samples that is the rate with no false
+        positive at all: a lower bound of what a larger unseen set would show.
+        """
+        return float(self.tpr[self.fpr <= fpr].max())
+
+
+def roc(members: Losses, unseen: Losses) -> Roc:
+    """Return the ROC of the attack that calls a sample a member when its loss is at most a threshold.
+
+    No member at all gives the chance line: there is nobody to recognise.
+
+    Args:
+        members: (M,) finite losses of samples that the original was trained on.
+        unseen: (U,) finite losses of samples that no model was trained on, U at least 1.
+
+    Raises:
+        BadInput: a loss is not finite, or ``unseen`` is empty.
+    """
+    require_losses(members, unseen)
+    if members.size == 0:
+        return Roc(np.array([0.0, 1.0]), np.array([0.0, 1.0]))
+    thresholds = np.unique(np.concatenate([members, unseen]))
+    return Roc(_share_at_most(unseen, thresholds), _share_at_most(members, thresholds))
+
+
+def attack_accuracy(members: Losses, unseen: Losses, *, splits: int, seed: int) -> float:
+    """Return the accuracy of the paper's attack, 0 to 1; 0.5 is chance.
+
+    Logistic regression on the loss, stratified shuffle splits with a tenth held out, the mean of their accuracies. The
+    larger set is subsampled first: on unbalanced sets the accuracy measures the share of the larger one.
+
+    Fewer than two members leave nothing to train the attack on: chance is returned.
+
+    Args:
+        members: (M,) finite losses of samples that the original was trained on.
+        unseen: (U,) finite losses of samples that no model was trained on, U at least 1.
+        splits: number of shuffle splits.
+        seed: of the subsampling and of the splits.
+
+    Raises:
+        BadInput: a loss is not finite, or ``unseen`` is empty.
+    """
+    require_losses(members, unseen)
+    size = min(members.size, unseen.size)
+    if size < 2:
+        return CHANCE
+
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.model_selection import StratifiedShuffleSplit, cross_val_score
+
+    generator = np.random.default_rng(seed)
+    balanced = [generator.choice(losses, size, replace=False) for losses in (members, unseen)]
+    is_member = np.repeat([1, 0], size)
+    # An even number held out keeps every split balanced, so that an attack that knows nothing scores exactly 0.5.
+    held_out = 2 * math.ceil(0.1 * size)
+    folds = StratifiedShuffleSplit(n_splits=splits, test_size=held_out, random_state=seed)
+    scores = cross_val_score(
+        LogisticRegression(), np.concatenate(balanced)[:, np.newaxis], is_member, cv=folds, scoring="accuracy"
+    )
+    return float(np.mean(scores))
+
+
+def require_losses(members: Losses, unseen: Losses) -> None:
+    """Refuse losses that no attack can read.
+
+    Raises:
+        BadInput: a loss is not finite, or ``unseen`` is empty.
+    """
+    broken = int((~np.isfinite(members)).sum() + (~np.isfinite(unseen)).sum())
+    if broken:
+        raise BadInput(
+            "every loss must be finite",
+            received=f"{broken} of {members.size + unseen.size} that are not",
+            remedy="the model has diverged: train or unlearn again with a lower learning rate",
+        )
+    if unseen.size == 0:
+        raise BadInput(
+            "a membership attack needs unseen images",
+            received="an empty set",
+            remedy="give the test and validation splits a share",
+        )
+
+
+def _share_at_most(losses: Losses, thresholds: Losses) -> Losses:
+    # Counts are divided once, so that k of n equals the literal k/n: "at most 0.01" holds for 1 of 100.
+    counts = np.searchsorted(np.sort(losses), thresholds, side="right")
+    return np.concatenate([[0.0], counts / losses.size])

@@ -1,0 +1,101 @@
+"""Running a classifier over labelled images: what every figure of the evaluation starts from."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from tqdm import tqdm
+
+from dlfd_ops.data.images import LabelledImages
+from dlfd_ops.models.classifier import FaceClassifier, to_unit
+from dlfd_ops.models.losses import sample_losses
+
+
+@dataclass(frozen=True, eq=False)
+class Predictions:
+    """What a model says about N images, on the CPU.
+
+    A single-label model takes one decision an image (D = 1), a multi-label model one a label (D = L).
+
+    Attributes:
+        logits: (N, C) float32.
+        loss: (N,) float32 in nats: cross entropy for one label, mean binary cross entropy over several.
+        confidence: (N, D) float32 probability of the decision taken: 1/C to 1 for one label, 0.5 to 1 for several.
+        hits: (N, D) bool, whether a decision is right.
+    """
+
+    logits: Tensor
+    loss: Tensor
+    confidence: Tensor
+    hits: Tensor
+
+    @property
+    def correct(self) -> Tensor:
+        """(N,) float32 share of an image's decisions that are right; 0 or 1 for one label."""
+        return self.hits.float().mean(dim=1)
+
+    def __len__(self) -> int:
+        return len(self.loss)
+
+
+def predict(
+    model: FaceClassifier,
+    data: LabelledImages,
+    *,
+    batch_size: int,
+    device: torch.device | str,
+    progress: str | None = None,
+) -> Predictions:
+    """Run ``model`` over ``data`` in evaluation mode, without gradients, and leave its modes as they were.
+
+    Args:
+        model: the classifier; it is moved to ``device``.
+        data: the images; may be empty.
+        batch_size: images a forward pass.
+        device: where to compute.
+        progress: words beside a progress bar on a terminal; none without them.
+    """
+    model.to(device)
+    logits = torch.empty(len(data), model.card.num_outputs)
+    starts = range(0, len(data), batch_size)
+    # disable=None shows the bar on a terminal only.
+    with evaluation_mode(model), torch.inference_mode():
+        for start in tqdm(starts, desc=progress, leave=False, disable=None if progress else True):
+            images = data.images[start : start + batch_size].to(device)
+            logits[start : start + batch_size] = model(to_unit(images)).logits.float().cpu()
+    return score(logits, data.targets)
+
+
+def score(logits: Tensor, targets: Tensor) -> Predictions:
+    """Compare logits with targets.
+
+    Args:
+        logits: (N, C) float32.
+        targets: (N,) int64 class indices for one label, (N, C) float32 of 0 and 1 for several.
+    """
+    loss = sample_losses(logits, targets)
+    if targets.ndim == 1:
+        confidence, decision = logits.softmax(dim=1).max(dim=1)
+        return Predictions(logits, loss, confidence.unsqueeze(1), (decision == targets).unsqueeze(1))
+    probability = logits.sigmoid()
+    hits = (logits > 0) == (targets > 0.5)
+    return Predictions(logits, loss, torch.maximum(probability, 1 - probability), hits)
+
+
+@contextmanager
+def evaluation_mode(model: nn.Module) -> Iterator[None]:
+    """Put every module into evaluation mode and give each its own mode back afterwards.
+
+    ``model.train(flag)`` would set one mode for all, and wake batch norms that unlearning keeps frozen.
+    """
+    modes = [(module, module.training) for module in model.modules()]
+    model.eval()
+    try:
+        yield
+    finally:
+        for module, training in modes:
+            module.training = training

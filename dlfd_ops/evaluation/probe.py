@@ -1,0 +1,68 @@
+"""The forgetting probe: what steers the dynamic schedule while a model unlearns."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import torch
+from torch import nn
+
+from dlfd_ops.data.images import LabelledImages
+from dlfd_ops.evaluation.membership import attack_accuracy
+from dlfd_ops.evaluation.nomus import forgetting_score
+from dlfd_ops.evaluation.predictions import predict
+from dlfd_ops.models.classifier import FaceClassifier
+
+
+class ForgettingProbe:
+    """Measures the forgetting score of a model, forget set against validation set; test is never looked at.
+
+    Args:
+        forget: the forget set.
+        validation: people that no model and no unlearning trains on.
+        images: largest number taken from each, drawn once with the seed.
+        splits: of the membership attack.
+        batch_size: images a forward pass.
+        seed: of the draw and of the attack.
+        device: where to compute.
+    """
+
+    def __init__(
+        self,
+        forget: LabelledImages,
+        validation: LabelledImages,
+        *,
+        images: int,
+        splits: int,
+        batch_size: int,
+        seed: int,
+        device: torch.device,
+    ) -> None:
+        size = min(images, len(forget), len(validation))
+        self._forget = _draw(forget, size, seed, device)
+        self._validation = _draw(validation, size, seed, device)
+        self._splits = splits
+        self._batch_size = batch_size
+        self._seed = seed
+        self._device = device
+
+    def __call__(self, model: nn.Module) -> float:
+        """Return the forgetting score of ``model``, between 0 and 0.5; its modes are left as they were."""
+        assert isinstance(model, FaceClassifier)
+        losses = [
+            predict(model, data, batch_size=self._batch_size, device=self._device).loss.numpy().astype(np.float64)
+            for data in (self._forget, self._validation)
+        ]
+        return forgetting_score(attack_accuracy(losses[0], losses[1], splits=self._splits, seed=self._seed))
+
+
+def _draw(data: LabelledImages, size: int, seed: int, device: torch.device) -> LabelledImages:
+    chosen = torch.randperm(len(data), generator=torch.Generator().manual_seed(seed))[:size]
+    return replace(
+        data,
+        images=data.images[chosen].to(device),
+        targets=data.targets[chosen],
+        sample_ids=tuple(data.sample_ids[index] for index in chosen),
+        subject_keys=tuple(data.subject_keys[index] for index in chosen),
+    )

@@ -1,0 +1,156 @@
+"""Everything that is said about one model: the metrics and the curves."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+
+from dlfd_ops.data.images import LabelledImages
+from dlfd_ops.evaluation.calibration import expected_calibration_error
+from dlfd_ops.evaluation.curves import Curves, curves_of
+from dlfd_ops.evaluation.membership import Losses, attack_accuracy, roc
+from dlfd_ops.evaluation.nomus import forgetting_score, nomus
+from dlfd_ops.evaluation.overshoot import compare_losses
+from dlfd_ops.evaluation.predictions import Predictions, predict
+from dlfd_ops.evaluation.utility import accuracy, mean_loss
+from dlfd_ops.models.classifier import FaceClassifier
+
+if TYPE_CHECKING:
+    from dlfd_ops.params import EvaluateSection
+
+DRAWN_SETS = ("forget", "test")
+_DECIMALS = 6
+
+
+@dataclass(frozen=True)
+class EvaluationSets:
+    """The images that a model is judged on.
+
+    Attributes:
+        retain: training images that nobody asked to forget.
+        forget: training images on the forget list; may be empty.
+        validation: people that no training saw; unlearning was steered by them.
+        test: people that nothing saw.
+    """
+
+    retain: LabelledImages
+    forget: LabelledImages
+    validation: LabelledImages
+    test: LabelledImages
+
+
+@dataclass(frozen=True, eq=False)
+class ModelEvaluation:
+    """What was found about one model.
+
+    Attributes:
+        metrics: the names and meanings are those of :func:`summarise`; rounded to six decimals.
+        curves: what is drawn of it.
+    """
+
+    metrics: dict[str, float]
+    curves: Curves
+
+
+def evaluate_model(
+    model: FaceClassifier,
+    sets: EvaluationSets,
+    section: EvaluateSection,
+    *,
+    seed: int,
+    device: torch.device | str,
+    progress: str | None = None,
+) -> ModelEvaluation:
+    """Run ``model`` over all sets and summarise what it says.
+
+    The same for the original, the unlearned and the retrained model; the forget set is always that of the unlearning.
+
+    Args:
+        model: the classifier; moved to ``device``, its modes are left as they were.
+        sets: what to judge it on.
+        section: batch size, number of attack splits, calibration bins, significance.
+        seed: of the attack's subsampling and splits.
+        device: where to compute.
+        progress: the model's name for the progress bars on a terminal; no bars without it.
+
+    Raises:
+        BadInput: the retain, validation or test set is empty, or a loss is not finite.
+    """
+    predictions = {
+        name: predict(
+            model,
+            data,
+            batch_size=section.batch_size,
+            device=device,
+            progress=f"{progress}: {name}" if progress else None,
+        )
+        for name, data in vars(sets).items()
+    }
+    return summarise(predictions, section, seed=seed)
+
+
+def summarise(predictions: Mapping[str, Predictions], section: EvaluateSection, *, seed: int) -> ModelEvaluation:
+    """Turn one model's predictions into its metrics and curves.
+
+    Metrics: ``accuracy`` (test), ``accuracy_retain``, ``accuracy_forget``, ``accuracy_validation``: shares of right
+    decisions. ``loss`` (test), ``loss_forget``: means, in nats. ``ece``: calibration on test. ``mia_accuracy``,
+    ``mia_auc``, ``mia_tpr_at_fpr_0.01``, ``mia_tpr_at_fpr_0.001``: membership attack, forget against test;
+    ``mia_auc_validation``: forget against validation. ``forgetting_score``, ``nomus``: of the paper.
+    ``loss_distance``: Kolmogorov-Smirnov, forget against test. ``overshoot``: 1 when forget losses lie above test's.
+
+    With an empty forget set ``accuracy_forget`` and ``loss_forget`` are left out, and the attack's metrics are those of
+    chance: nobody was there to be recognised.
+
+    Args:
+        predictions: for "retain", "forget", "validation" and "test".
+        section: number of attack splits, calibration bins, significance.
+        seed: of the attack's subsampling and splits.
+
+    Raises:
+        BadInput: the retain, validation or test set is empty, or a loss is not finite.
+    """
+    losses = {name: _losses(found) for name, found in predictions.items()}
+    attack = roc(losses["forget"], losses["test"])
+    metrics = {
+        **_utility(predictions),
+        "ece": expected_calibration_error(
+            predictions["test"].confidence.numpy(), predictions["test"].hits.numpy(), bins=section.calibration_bins
+        ),
+        "mia_accuracy": attack_accuracy(losses["forget"], losses["test"], splits=section.attack_splits, seed=seed),
+        "mia_auc": attack.auc,
+        "mia_tpr_at_fpr_0.01": attack.tpr_at(0.01),
+        "mia_tpr_at_fpr_0.001": attack.tpr_at(0.001),
+        "mia_auc_validation": roc(losses["forget"], losses["validation"]).auc,
+    }
+    metrics["forgetting_score"] = forgetting_score(metrics["mia_accuracy"])
+    metrics["nomus"] = nomus(metrics["accuracy"], metrics["forgetting_score"])
+    comparison = compare_losses(losses["forget"], losses["test"], alpha=section.overshoot_alpha)
+    metrics["loss_distance"] = comparison.distance
+    metrics["overshoot"] = float(comparison.overshoot)
+    return ModelEvaluation(rounded(metrics), curves_of({name: losses[name] for name in DRAWN_SETS}, attack))
+
+
+def rounded(metrics: Mapping[str, float]) -> dict[str, float]:
+    """Return the metrics with the six decimals that are written, compared and recorded."""
+    return {name: round(value, _DECIMALS) for name, value in metrics.items()}
+
+
+def _utility(predictions: Mapping[str, Predictions]) -> dict[str, float]:
+    metrics = {
+        "accuracy": accuracy(predictions["test"]),
+        "accuracy_retain": accuracy(predictions["retain"]),
+        "accuracy_validation": accuracy(predictions["validation"]),
+        "loss": mean_loss(predictions["test"]),
+    }
+    if len(predictions["forget"]):
+        metrics["accuracy_forget"] = accuracy(predictions["forget"])
+        metrics["loss_forget"] = mean_loss(predictions["forget"])
+    return metrics
+
+
+def _losses(predictions: Predictions) -> Losses:
+    return predictions.loss.numpy().astype(np.float64)

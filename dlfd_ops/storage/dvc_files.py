@@ -1,0 +1,79 @@
+"""Putting files under DVC's care."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from dlfd_ops.errors import BadInput
+
+
+def require_repository(root: Path) -> None:
+    """Check that ``root`` is the top folder of a DVC repository, without loading DVC.
+
+    Raises:
+        BadInput: it is not.
+    """
+    if not (root / ".dvc").is_dir():
+        raise BadInput(
+            "the command must run in the top folder of a DVC repository",
+            received="a folder without .dvc",
+            remedy="change to that folder, or run `dvc init` in it",
+        )
+
+
+def track(paths: Iterable[Path], root: Path) -> None:
+    """Add files to DVC, as ``dvc add --no-relink`` does: it writes ``<file>.dvc`` and the folder's ``.gitignore``.
+
+    The files themselves are only read: relinking would take them away for a moment, and a run killed in it would
+    lose what they hold.
+
+    Args:
+        paths: the files, relative to ``root``; an unchanged one stays as it is.
+        root: top folder of the DVC repository.
+
+    Raises:
+        BadInput: ``root`` is no DVC repository, or DVC refuses, for example because a stage is using a file.
+    """
+    require_repository(root)
+    from dvc.exceptions import DvcException
+    from dvc.repo import Repo, lock_repo
+
+    targets = [root / path for path in paths]
+    try:
+        with _quiet(), Repo(str(root)) as repo, lock_repo(repo):
+            _remove_empty([Path(repo.tmp_dir) / "rwlock", *(Path(f"{target}.dvc") for target in targets)])
+            repo.add([str(target) for target in targets], relink=False)
+    except DvcException as error:
+        raise BadInput(
+            "DVC must be able to add the files of the intake",
+            received=str(error),
+            remedy="let a running dvc command end, then run this command again: it completes what is missing",
+        ) from error
+
+
+def _remove_empty(files: Iterable[Path]) -> None:
+    """Remove what a killed run left empty: DVC rewrites these in place, and refuses to work while one is empty."""
+    for path in files:
+        if path.is_file() and path.stat().st_size == 0:
+            path.unlink()
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Hide the command line and the progress bars from DVC.
+
+    DVC writes ``sys.argv`` into ``.dvc/tmp/rwlock``; a killed run would leave the raw subject id there.
+    """
+    argv, logger = sys.argv, logging.getLogger("dvc")
+    level = logger.level
+    sys.argv = [argv[0] if argv else "dlfd-ops"]
+    logger.setLevel(logging.CRITICAL)
+    try:
+        yield
+    finally:
+        sys.argv = argv
+        logger.setLevel(level)

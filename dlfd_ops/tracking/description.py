@@ -1,0 +1,157 @@
+"""What a person reads on a version's page in MLflow: Markdown, with everything from outside escaped."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from dlfd_ops.evaluation.gate import Decision
+
+MAX_LENGTH = 5000
+"""Characters that a description may have in MLflow's databases."""
+SHOWN_REQUESTS = 20
+MODELS = ("original", "unlearned", "retrained")
+ROWS = (
+    ("accuracy", "Accuracy on people never seen (test)", "higher is better"),
+    ("accuracy_retain", "Accuracy on the people it keeps", "higher is better"),
+    ("accuracy_forget", "Accuracy on the forgotten people", "as on people never seen"),
+    ("mia_auc", "Attack: forgotten against unseen, AUC", "0.5 is a coin toss"),
+    ("mia_accuracy", "Attack: accuracy", "0.5 is a coin toss"),
+    ("forgetting_score", "Forgetting score", "0 is best"),
+    ("nomus", "NoMUS", "1 is best"),
+    ("ece", "Calibration error", "0 is best"),
+    ("overshoot", "Forgotten people stand out as too unknown", "0 is no, 1 is yes"),
+)
+RULES = {
+    "max_accuracy_drop": "test accuracy lost against the original, at most",
+    "max_attack_auc_excess": "attack AUC above the reference, at most",
+    "max_overshoot": "attack AUC below the reference, at most",
+    "min_nomus": "NoMUS, at least",
+}
+
+
+@dataclass(frozen=True)
+class Forgotten:
+    """What an unlearned version forgets.
+
+    Attributes:
+        method: of the unlearning.
+        request_ids: the requests that it answers.
+        samples: number of training images on the forget list.
+        forget_list_digest: of that list.
+        original_version: the version that the unlearning started from.
+    """
+
+    method: str
+    request_ids: Sequence[str]
+    samples: int
+    forget_list_digest: str
+    original_version: int
+
+
+def describe_original(dataset: str, labels: Sequence[str], weights_digest: str, manifest_digest: str) -> str:
+    """Return the text of an original version."""
+    return _bounded(
+        [
+            f"**Original model** of the data set {escape(dataset)}: trained on everything, the root of the lineage.",
+            "It has forgotten nobody: do not serve it once an unlearned version has passed the gate.",
+            f"Predicts {escape(', '.join(labels))}.",
+            _digests({"Weights": weights_digest, "Manifest": manifest_digest}),
+        ]
+    )
+
+
+def describe_unlearned(
+    forgotten: Forgotten, metrics: Mapping[str, float], decision: Decision, digests: Mapping[str, str]
+) -> str:
+    """Return the text of an unlearned version.
+
+    Args:
+        forgotten: what it forgets.
+        metrics: flat, ``<model>.<metric>``.
+        decision: the gate's.
+        digests: what a checker compares, by name.
+    """
+    verdict = "passed" if decision.passed else "FAILED"
+    return _bounded(
+        [
+            f"**Unlearned model**: forgets {_count(forgotten.samples, 'training image')} of "
+            f"{_count(len(forgotten.request_ids), 'deletion request')} with {escape(forgotten.method)}. "
+            f"Gate: **{verdict}**.",
+            f"Started from version {forgotten.original_version} of this model (the original).",
+            "### Requests\n\n" + _requests(forgotten.request_ids),
+            "### Numbers\n\n" + _numbers(metrics),
+            "### Gate\n\n" + _gate(decision, retrained="retrained.mia_auc" in metrics),
+            "### How to verify\n\n"
+            "Run `dlfd-ops audit verify` in the repository: it compares the ledger with the weights, the forget list "
+            "and the tags of this version. Tags and aliases can be changed by whoever may write to this store, so they "
+            "are no evidence by themselves; nor is a passed metric a proof against a dishonest operator.",
+            _digests({"Forget list": forgotten.forget_list_digest, **digests}),
+        ]
+    )
+
+
+def escape(text: str) -> str:
+    """Return ``text`` so that Markdown shows it as it is: no markup, no HTML, no link, no line break.
+
+    What MLflow's renderer does not know as a backslash escape becomes a character reference.
+    """
+    referenced = re.sub(r"[&<>@]", lambda found: f"\0{ord(found[0])};", " ".join(text.split()))
+    return re.sub(r"([\\`*_{}\[\]()#+!|~:.-])", r"\\\1", referenced).replace("\0", "&#")
+
+
+def _bounded(paragraphs: list[str]) -> str:
+    text = "\n\n".join(paragraphs) + "\n"
+    if len(text) > MAX_LENGTH:
+        note = "\n\n(shortened; the rest stands in the tags and the ledger)\n"
+        text = text[: MAX_LENGTH - len(note)].rpartition("\n")[0] + note
+    return text
+
+
+def _requests(request_ids: Sequence[str]) -> str:
+    shown = ", ".join(f"`{_code(request_id)}`" for request_id in request_ids[:SHOWN_REQUESTS])
+    more = len(request_ids) - SHOWN_REQUESTS
+    return shown + (f" and {more} more (all of them in the tag `dlfd.request_ids`)" if more > 0 else "")
+
+
+def _numbers(metrics: Mapping[str, float]) -> str:
+    models = [model for model in MODELS if any(name.startswith(f"{model}.") for name in metrics)]
+    lines = [
+        "| | " + " | ".join(models) + " | reading |",
+        "|---|" + "---:|" * len(models) + "---|",
+    ]
+    for metric, label, reading in ROWS:
+        values = [_value(metrics.get(f"{model}.{metric}")) for model in models]
+        lines.append(f"| {label} | " + " | ".join(values) + f" | {reading} |")
+    if "retrained" not in models:
+        lines.append("\nNo model was retrained for comparison.")
+    return "\n".join(lines)
+
+
+def _gate(decision: Decision, *, retrained: bool) -> str:
+    if not decision.rules:
+        return "The policy switches every rule off."
+    reference = "the retrained model's AUC" if retrained else "0.5, as no model was retrained"
+    lines = ["| rule | value | limit | |", "|---|---:|---:|---|"]
+    for rule in decision.rules:
+        name = f"{escape(rule.rule)} ({RULES[rule.rule]})" if rule.rule in RULES else escape(rule.rule)
+        outcome = "passed" if rule.passed else "**failed**"
+        lines.append(f"| {name} | {_value(rule.value)} | {rule.limit:.4g} | {outcome} |")
+    return "\n".join(lines) + f"\n\nReference of the attack: {reference}."
+
+
+def _digests(digests: Mapping[str, str]) -> str:
+    return "### Digests\n\n" + "\n".join(f"- {escape(name)}: `{_code(value)}`" for name, value in digests.items())
+
+
+def _code(text: str) -> str:
+    return " ".join(text.replace("`", "'").split())
+
+
+def _value(value: float | None) -> str:
+    return "not measured" if value is None else f"{value:.4f}"
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number:,} {noun}" + ("" if number == 1 else "s")

@@ -1,0 +1,260 @@
+"""The model registry: every version registered once, complete from its first moment, with its lineage.
+
+A version is known by its *registration key*. Whatever was interrupted is taken up again by the next run with the same
+key: the logged model that an earlier run left is completed, never doubled. The version itself is created last, with
+all of its tags and its description in that one call.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from mlflow.entities import LoggedModel, LoggedModelOutput, LoggedModelStatus, Metric
+from mlflow.entities.model_registry import ModelVersion
+from mlflow.exceptions import MlflowException
+from mlflow.models import Model
+from mlflow.protos.databricks_pb2 import RESOURCE_ALREADY_EXISTS, RESOURCE_DOES_NOT_EXIST, ErrorCode
+
+from dlfd_ops.digest import sha256_json
+from dlfd_ops.tracking.packaging import package
+from dlfd_ops.tracking.store import Store
+
+KEY_TAG = "dlfd.registration_key"
+GATE_TAG = "dlfd.gate"
+CANDIDATE = "candidate"
+MAX_TAG_LENGTH = 100_000
+METRIC_PREFIX = "evaluation/"
+
+
+@dataclass(frozen=True)
+class Entry:
+    """What is to be registered.
+
+    Attributes:
+        checkpoint: folder with the weights and the model's card.
+        run_id: the run that made them.
+        tags: all tags of the version but the registration key.
+        description: Markdown.
+        metrics: numbers of the evaluation, logged to the run and the model as ``evaluation/<name>``.
+        key: see :func:`registration_key`.
+    """
+
+    checkpoint: Path
+    run_id: str
+    tags: Mapping[str, str]
+    description: str
+    metrics: Mapping[str, float]
+    key: str
+
+
+@dataclass(frozen=True)
+class RegisteredVersion:
+    """A version as the registry has it.
+
+    Attributes:
+        model_name: the registered model.
+        version: its number, from 1.
+        run_id: the run that made it.
+        tags: its tags.
+        description: its Markdown text.
+    """
+
+    model_name: str
+    version: int
+    run_id: str
+    tags: Mapping[str, str]
+    description: str
+
+
+def registration_key(
+    model_name: str, *, method: str, weights_digest: str, forget_list_digest: str, requests: str
+) -> str:
+    """Return the digest that a version is known by: the same inputs never make a second version.
+
+    Args:
+        model_name: the registered model.
+        method: ``original``, or the method of the unlearning.
+        weights_digest: SHA-256 of the weights.
+        forget_list_digest: of the samples forgotten, empty for the original.
+        requests: the request ids, as :func:`join_ids` writes them: a request that adds no training sample changes
+            neither weights nor forget list, but needs a version that answers it.
+    """
+    return sha256_json([model_name, method, weights_digest, forget_list_digest, requests])
+
+
+def join_ids(request_ids: tuple[str, ...]) -> str:
+    """Return request ids as one tag value: sorted, comma separated.
+
+    A tag holds 100,000 characters, over 5,000 requests; of more it states the number and a digest, and the ledger
+    has them one by one.
+    """
+    text = ",".join(sorted(request_ids))
+    if len(text) <= MAX_TAG_LENGTH:
+        return text
+    return f"{len(request_ids)} requests, sha256:{sha256_json(sorted(request_ids))}"
+
+
+class Registry:
+    """The versions of one registered model.
+
+    Args:
+        store: the MLflow store.
+        experiment_id: where the models' artifacts are logged.
+        model_name: the registered model.
+    """
+
+    def __init__(self, store: Store, experiment_id: str, model_name: str) -> None:
+        self._store = store
+        self._client = store.client
+        self._experiment_id = experiment_id
+        self.model_name = model_name
+
+    def find(self, key: str) -> RegisteredVersion | None:
+        """Return the version with this registration key, the oldest where two machines raced, or None.
+
+        Raises:
+            BadInput: the store does not answer.
+        """
+        found = self._search(f"tags.`{KEY_TAG}` = '{key}'")
+        return min(found, key=lambda version: version.version, default=None)
+
+    def register(self, entry: Entry) -> RegisteredVersion:
+        """Return the version of ``entry``, creating it where there is none yet.
+
+        The caller holds the repository's register lock. Tags that stand on an existing version are left as they are.
+
+        Raises:
+            BadInput: the store does not answer, or the checkpoint is damaged.
+            CheckFailed: the packaged model does not answer as the model does.
+        """
+        existing = self.find(entry.key)
+        if existing is not None:
+            return existing
+        with self._store.answering(), self._store.as_default():
+            self._ensure_registered_model()
+            model = self._logged_model(entry)
+            self._log_metrics(entry, str(model.model_id))
+            created = self._client.create_model_version(
+                self.model_name,
+                source=str(model.model_uri),
+                run_id=entry.run_id,
+                tags={**entry.tags, KEY_TAG: entry.key},
+                description=entry.description,
+                model_id=str(model.model_id),
+            )
+        return _registered(created)
+
+    def record_gate(self, version: RegisteredVersion, gate: str, description: str) -> None:
+        """State a decision that differs from the one that the version was registered with, and the text about it.
+
+        Raises:
+            BadInput: the store does not answer.
+        """
+        with self._store.answering():
+            if version.tags.get(GATE_TAG) != gate:
+                self._client.set_model_version_tag(self.model_name, str(version.version), GATE_TAG, gate)
+            if version.description != description:
+                self._client.update_model_version(self.model_name, str(version.version), description)
+
+    def point_candidate(self) -> int | None:
+        """Set the alias ``candidate`` to the newest version that passed the gate; without one there is no alias.
+
+        Returns:
+            The version that the alias names.
+
+        Raises:
+            BadInput: the store does not answer.
+        """
+        passed = self._search(f"tags.`{GATE_TAG}` = 'passed'")
+        newest = max((version.version for version in passed), default=None)
+        with self._store.answering():
+            aliases = self._client.get_registered_model(self.model_name).aliases
+            current = aliases.get(CANDIDATE)
+            if newest is not None and str(current) != str(newest):
+                self._client.set_registered_model_alias(self.model_name, CANDIDATE, str(newest))
+            elif newest is None and current is not None:
+                self._client.delete_registered_model_alias(self.model_name, CANDIDATE)
+        return newest
+
+    def _search(self, condition: str) -> list[RegisteredVersion]:
+        found: list[RegisteredVersion] = []
+        token: str | None = None
+        with self._store.answering():
+            while True:
+                page = self._client.search_model_versions(
+                    f"name = '{self.model_name}' and {condition}", page_token=token
+                )
+                found += [_registered(version) for version in page]
+                token = page.token
+                if not token:
+                    return found
+
+    def _ensure_registered_model(self) -> None:
+        try:
+            self._client.create_registered_model(self.model_name)
+        except MlflowException as error:
+            if error.error_code != ErrorCode.Name(RESOURCE_ALREADY_EXISTS):
+                raise
+
+    def _logged_model(self, entry: Entry) -> LoggedModel:
+        """Return the complete logged model of the entry's key, taking up one that an interrupted run left."""
+        found = self._client.search_logged_models([self._experiment_id], f"tags.`{KEY_TAG}` = '{entry.key}'")
+        model: LoggedModel = (
+            found[0]
+            if found
+            else self._client.create_logged_model(
+                self._experiment_id, name=self.model_name, source_run_id=entry.run_id, tags={KEY_TAG: entry.key}
+            )
+        )
+        if model.status == LoggedModelStatus.READY:
+            return model
+        model_id = str(model.model_id)
+        self._client.log_outputs(entry.run_id, [LoggedModelOutput(model_id, step=0)])
+        with TemporaryDirectory() as folder:
+            target = Path(folder) / "model"
+            package(
+                entry.checkpoint,
+                target,
+                Model(
+                    artifact_path=model.artifact_location, run_id=entry.run_id, model_uuid=model_id, model_id=model_id
+                ),
+            )
+            self._client.log_model_artifacts(model_id, str(target))
+        # Ready only now: a logged model that is ready is complete, whenever the process ends.
+        return self._client.finalize_logged_model(model_id, LoggedModelStatus.READY)
+
+    def _log_metrics(self, entry: Entry, model_id: str) -> None:
+        now = time.time_ns() // 1_000_000
+        metrics = [
+            Metric(METRIC_PREFIX + name, value, now, 0, model_id=model_id) for name, value in entry.metrics.items()
+        ]
+        self._client.log_batch(entry.run_id, metrics=metrics, synchronous=True)
+
+
+def read_version(store: Store, model_name: str, version: int) -> RegisteredVersion | None:
+    """Return a version by its number, or None when the store does not have it.
+
+    Raises:
+        BadInput: the store does not answer.
+    """
+    with store.answering():
+        try:
+            return _registered(store.client.get_model_version(model_name, str(version)))
+        except MlflowException as error:
+            if error.error_code != ErrorCode.Name(RESOURCE_DOES_NOT_EXIST):
+                raise
+    return None
+
+
+def _registered(version: ModelVersion) -> RegisteredVersion:
+    return RegisteredVersion(
+        model_name=str(version.name),
+        version=int(version.version),
+        run_id=str(version.run_id),
+        tags=dict(version.tags),
+        description=str(version.description or ""),
+    )

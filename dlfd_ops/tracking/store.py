@@ -1,0 +1,217 @@
+"""The MLflow store: which one is used, how it is opened safely, how it is named without secrets."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from urllib.parse import urlsplit, urlunsplit
+
+from filelock import FileLock, Timeout
+from mlflow import MlflowClient
+from mlflow.entities import LifecycleStage
+from mlflow.exceptions import MlflowException
+from mlflow.protos.databricks_pb2 import RESOURCE_ALREADY_EXISTS, ErrorCode
+from sqlalchemy.exc import SQLAlchemyError
+
+from dlfd_ops.errors import BadInput
+
+TRACKING_URI = "MLFLOW_TRACKING_URI"
+EMBEDDED_DATABASE = "mlflow.db"
+EMBEDDED_ARTIFACTS = "mlartifacts"
+LOCK_FOLDER = Path(".dlfd")
+LOCK_SECONDS = 900
+# A server that does not answer is named within half a minute; MLflow's own limits would take minutes.
+PROBE_LIMITS = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1", "MLFLOW_HTTP_REQUEST_TIMEOUT": "10"}
+
+
+@dataclass(frozen=True)
+class Store:
+    """An MLflow store that has answered.
+
+    Attributes:
+        root: the repository that it is used from.
+        uri: tracking URI; may hold credentials, so it is never written anywhere.
+        client: MLflow's client on ``uri``.
+    """
+
+    root: Path
+    uri: str = field(repr=False)
+    client: MlflowClient = field(repr=False)
+
+    @property
+    def description(self) -> str:
+        """The store's name for receipts and the ledger: no credentials, no folder outside of the repository."""
+        return describe(self.uri, self.root)
+
+    def experiment_id(self, name: str) -> str:
+        """Return the id of experiment ``name``, creating it when missing.
+
+        Raises:
+            BadInput: the experiment was deleted, or the store does not answer.
+        """
+        with self.answering(), self._writing():
+            experiment = self.client.get_experiment_by_name(name)
+            if experiment is None:
+                self._create_experiment(name)
+                experiment = self.client.get_experiment_by_name(name)
+        if experiment is None or experiment.lifecycle_stage != LifecycleStage.ACTIVE:
+            raise BadInput(
+                f"MLflow experiment {name} must be active",
+                received="a deleted one",
+                remedy="find its id with 'mlflow experiments search --view all', then 'mlflow experiments restore'",
+            )
+        return str(experiment.experiment_id)
+
+    @contextmanager
+    def lock(self, name: str) -> Iterator[None]:
+        """Hold the lock ``.dlfd/<name>.lock`` of the repository, waiting for whoever has it.
+
+        Raises:
+            BadInput: another process held it all the time.
+        """
+        with _locked(self.root / LOCK_FOLDER / f"{name}.lock"):
+            yield
+
+    @contextmanager
+    def answering(self) -> Iterator[None]:
+        """Turn what MLflow raises inside the block into one line that holds no credentials.
+
+        Raises:
+            BadInput: the store refused or did not answer.
+        """
+        try:
+            yield
+        except MlflowException as error:
+            raise _no_answer(self.description, str(error.error_code)) from error
+
+    @contextmanager
+    def as_default(self) -> Iterator[None]:
+        """Make this store MLflow's default inside the block.
+
+        Creating a version looks its logged model up in the default store, whatever the client was opened on.
+        """
+        with _environment({TRACKING_URI: self.uri}):
+            yield
+
+    @contextmanager
+    def _writing(self) -> Iterator[None]:
+        database = sqlite_path(self.uri)
+        if database is None:
+            yield
+        else:
+            with _locked(_beside(database)):
+                yield
+
+    def _create_experiment(self, name: str) -> None:
+        embedded = sqlite_path(self.uri) == self.root / EMBEDDED_DATABASE
+        location = (self.root / EMBEDDED_ARTIFACTS).as_uri() if embedded else None
+        try:
+            self.client.create_experiment(name, artifact_location=location)
+        except MlflowException as error:
+            # Another machine may be faster on a server that both use.
+            if error.error_code != ErrorCode.Name(RESOURCE_ALREADY_EXISTS):
+                raise
+
+
+def open_store(root: Path) -> Store:
+    """Open the store that ``MLFLOW_TRACKING_URI`` names, or ``mlflow.db`` in the repository.
+
+    A fresh SQLite store is initialised under a lock: two processes that do so at once would crash each other.
+
+    Args:
+        root: the repository.
+
+    Raises:
+        BadInput: the store cannot be opened or does not answer.
+    """
+    root = root.resolve()
+    uri = os.environ.get(TRACKING_URI) or f"sqlite:///{root / EMBEDDED_DATABASE}"
+    database = sqlite_path(uri)
+    try:
+        if database is None:
+            client = _probe(uri)
+        else:
+            with _locked(_beside(database)):
+                client = _probe(uri)
+    except (MlflowException, SQLAlchemyError, ImportError, ValueError, OSError) as error:
+        # SQLAlchemy's own errors and a missing database driver come through unwrapped while a store is opened.
+        raise _no_answer(describe(uri, root), type(error).__name__) from error
+    return Store(root, uri, client)
+
+
+def describe(uri: str, root: Path) -> str:
+    """Return ``uri`` without user, password, query, fragment or any folder outside of ``root``."""
+    scheme = uri.partition("://")[0]
+    local = sqlite_path(uri)
+    if local is None and (scheme == "file" or ("://" not in uri and "/" in uri)):
+        local = Path(urlsplit(uri).path).resolve()
+    if local is not None:
+        inside = local.is_relative_to(root.resolve())
+        place = str(local.relative_to(root.resolve())) if inside else f".../{local.name}"
+        return f"{scheme if '://' in uri else 'file'}:///{place}"
+    parts = urlsplit(uri)
+    return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))
+
+
+def sqlite_path(uri: str) -> Path | None:
+    """Return the database file of an SQLite ``uri``, absolute; None for any other store."""
+    scheme, separator, path = uri.partition(":///")
+    if not separator or scheme.partition("+")[0] != "sqlite":
+        return None
+    return Path(path.partition("?")[0]).resolve()
+
+
+def _probe(uri: str) -> MlflowClient:
+    """Connect, which creates the tables of a fresh database, and ask for something small."""
+    with _environment({name: value for name, value in PROBE_LIMITS.items() if name not in os.environ}):
+        client = MlflowClient(tracking_uri=uri)
+        client.search_experiments(max_results=1)
+        return client
+
+
+@contextmanager
+def _environment(values: Mapping[str, str]) -> Iterator[None]:
+    before = {name: os.environ.get(name) for name in values}
+    os.environ.update(values)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
+
+
+def _beside(database: Path) -> Path:
+    # Beside the database and not in the repository: two repositories may share one database.
+    return database.with_name(f"{database.name}.lock")
+
+
+@contextmanager
+def _locked(path: Path) -> Iterator[None]:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(path, timeout=LOCK_SECONDS)
+    try:
+        lock.acquire()
+    except Timeout as error:
+        raise BadInput(
+            f"one process at a time may hold {path.name}",
+            received=f"a lock held for {LOCK_SECONDS} seconds",
+            remedy="wait for the other run to end, or end it",
+        ) from error
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def _no_answer(description: str, received: str) -> BadInput:
+    return BadInput(
+        f"the MLflow store {description} must answer",
+        received=received,
+        remedy=f"check {TRACKING_URI}, the server and its credentials",
+    )

@@ -1,0 +1,87 @@
+"""Resume checkpoints: safetensors and JSON, outside the stage's outputs (DVC deletes those before a run)."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+from dlfd_ops.files import atomic_path, write_text
+
+_MOMENTUM = "momentum_buffer"
+
+
+class ResumeCheckpoint:
+    """The newest state of a run, kept under a name that depends on everything the run depends on.
+
+    The tensors are written before the JSON that points at them, each in one rename, so a kill at any moment leaves
+    the older state or the newer one.
+
+    Args:
+        folder: where it lies.
+        key: digest of the run's inputs; a checkpoint of another key is ignored.
+    """
+
+    def __init__(self, folder: Path, key: str) -> None:
+        self._folder = folder
+        self._key = key
+
+    def save(self, step: int, model: nn.Module, optimizer: torch.optim.SGD, extra: dict[str, Tensor]) -> None:
+        """Replace the checkpoint by the state after ``step`` optimiser steps."""
+        tensors = {f"model.{name}": tensor for name, tensor in model.state_dict().items()}
+        tensors |= {f"momentum.{index}": tensor for index, tensor in _momentum(optimizer).items()}
+        tensors |= {f"extra.{name}": tensor for name, tensor in extra.items()}
+        name = f"step-{step}.safetensors"
+        with atomic_path(self._folder / name, mode=0o600) as temporary:
+            save_file({key: value.detach().cpu().contiguous() for key, value in tensors.items()}, temporary)
+        state = {"key": self._key, "step": step, "tensors": name}
+        write_text(self._folder / "state.json", json.dumps(state) + "\n", mode=0o600)
+        for old in self._folder.glob("step-*.safetensors"):
+            if old.name != name:
+                old.unlink()
+
+    def load(self, model: nn.Module, optimizer: torch.optim.SGD) -> tuple[int, dict[str, Tensor]]:
+        """Restore the newest state into ``model`` and ``optimizer``.
+
+        Returns:
+            The optimiser steps already done (0 when there is nothing to resume) and the extra tensors.
+        """
+        state = self._state()
+        if state is None:
+            return 0, {}
+        step, tensors = state
+        model.load_state_dict(_section(tensors, "model."))
+        parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
+        for index, buffer in _section(tensors, "momentum.").items():
+            parameter = parameters[int(index)]
+            optimizer.state[parameter][_MOMENTUM] = buffer.to(parameter.device)
+        return step, _section(tensors, "extra.")
+
+    def clear(self) -> None:
+        """Remove the checkpoint: the run is complete."""
+        shutil.rmtree(self._folder, ignore_errors=True)
+
+    def _state(self) -> tuple[int, dict[str, Tensor]] | None:
+        try:
+            state = json.loads((self._folder / "state.json").read_text())
+            if state["key"] != self._key:
+                return None
+            return int(state["step"]), load_file(self._folder / Path(state["tensors"]).name)
+        except (OSError, ValueError, KeyError, TypeError, SafetensorError):
+            # A damaged or missing checkpoint costs time, not correctness: the run starts over.
+            return None
+
+
+def _momentum(optimizer: torch.optim.SGD) -> dict[int, Tensor]:
+    parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
+    buffers = ((index, optimizer.state[parameter].get(_MOMENTUM)) for index, parameter in enumerate(parameters))
+    return {index: buffer for index, buffer in buffers if buffer is not None}
+
+
+def _section(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    return {name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)}

@@ -1,0 +1,11 @@
+"""The processes that Accelerate launched."""
+
+from __future__ import annotations
+
+import torch
+from accelerate import Accelerator
+
+
+def start_accelerator() -> Accelerator:
+    """Return the accelerator of this process, as its launch profile says; on the CPU where there is no GPU."""
+    return Accelerator(cpu=not torch.cuda.is_available())

@@ -1,0 +1,164 @@
+"""The one training loop: SGD with a cosine schedule under Accelerate, with an injected objective."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Protocol
+
+import torch
+from accelerate import Accelerator
+from torch import Tensor, nn
+from tqdm import tqdm
+
+from dlfd_ops.training.checkpoints import ResumeCheckpoint
+from dlfd_ops.training.observer import TrainingObserver
+from dlfd_ops.training.seeding import seed_step
+
+LOG_EVERY = 10
+"""Optimiser steps between two logged points: reading a number off a device makes it wait."""
+
+
+@dataclass(frozen=True)
+class StepLoss:
+    """What an objective returns for one step.
+
+    Attributes:
+        loss: scalar to minimise; its mean over the processes is the loss of the global batch.
+        metrics: scalars to log, detached.
+    """
+
+    loss: Tensor
+    metrics: Mapping[str, Tensor]
+
+
+class Objective(Protocol):
+    """What is minimised; the loop knows nothing of it but this."""
+
+    def step_loss(self, model: nn.Module, step: int) -> StepLoss:
+        """Return the loss of step ``step`` (from 0) of this process; sets the model's mode (training or evaluation)."""
+
+    def state(self) -> dict[str, Tensor]:
+        """Return what must survive a restart beyond model and optimiser."""
+
+    def restore(self, state: dict[str, Tensor]) -> None:
+        """Take back what :meth:`state` returned."""
+
+
+@dataclass(frozen=True)
+class LoopSettings:
+    """How long and how fast.
+
+    Attributes:
+        title: text beside the progress bar.
+        num_steps: optimiser steps of the whole run.
+        steps_per_epoch: for the epoch metrics.
+        learning_rate: at the start; cosine to zero over ``num_steps``.
+        momentum: of the SGD.
+        weight_decay: of the SGD.
+        gradient_clip: largest norm of the gradient, or None.
+        checkpoint_every: steps between two resume checkpoints.
+        seed: of dropout and augmentation.
+    """
+
+    title: str
+    num_steps: int
+    steps_per_epoch: int
+    learning_rate: float
+    momentum: float
+    weight_decay: float
+    gradient_clip: float | None
+    checkpoint_every: int
+    seed: int
+
+
+def run_loop(
+    accelerator: Accelerator,
+    model: nn.Module,
+    objective: Objective,
+    settings: LoopSettings,
+    checkpoint: ResumeCheckpoint,
+    observer: TrainingObserver,
+) -> float:
+    """Minimise ``objective`` over ``model`` in place, resuming from ``checkpoint`` where it holds a state.
+
+    Every process calls it; rank 0 alone shows progress, informs the observer and writes checkpoints.
+
+    Returns:
+        Seconds of training by the wall clock, those before an interruption included.
+    """
+    optimizer = torch.optim.SGD(
+        model.parameters(),
+        lr=settings.learning_rate,
+        momentum=settings.momentum,
+        weight_decay=settings.weight_decay,
+    )
+    model.to(accelerator.device)
+    first, extra = checkpoint.load(model, optimizer)
+    earlier = extra.pop("seconds", torch.zeros(())).item()
+    objective.restore(extra)
+    wrapped = accelerator.prepare(model)
+    optimizer = accelerator.prepare(optimizer)
+    started = time.perf_counter()
+    steps = range(first, settings.num_steps)
+    for step in tqdm(
+        steps, desc=settings.title, initial=first, total=settings.num_steps, disable=_hide_progress(accelerator)
+    ):
+        seed_step(settings.seed, step, accelerator.process_index)
+        result = _optimise(accelerator, wrapped, optimizer, objective, settings, step)
+        done = step + 1
+        if accelerator.is_main_process:
+            _inform(observer, result, settings, done)
+            if done % settings.checkpoint_every == 0 and done < settings.num_steps:
+                seconds = torch.tensor(earlier + time.perf_counter() - started)
+                checkpoint.save(done, model, _plain(optimizer), {**objective.state(), "seconds": seconds})
+    accelerator.wait_for_everyone()
+    return float(earlier) + time.perf_counter() - started
+
+
+def cosine_rate(step: int, num_steps: int, largest: float) -> float:
+    """Return the learning rate of step ``step`` (from 0): from ``largest`` down to zero after ``num_steps``."""
+    return largest * 0.5 * (1 + math.cos(math.pi * step / num_steps))
+
+
+def _optimise(
+    accelerator: Accelerator,
+    model: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    objective: Objective,
+    settings: LoopSettings,
+    step: int,
+) -> StepLoss:
+    for group in optimizer.param_groups:
+        group["lr"] = cosine_rate(step, settings.num_steps, settings.learning_rate)
+    with accelerator.autocast():
+        result = objective.step_loss(model, step)
+    optimizer.zero_grad()
+    accelerator.backward(result.loss)
+    if settings.gradient_clip is not None:
+        accelerator.clip_grad_norm_(model.parameters(), settings.gradient_clip)
+    optimizer.step()
+    return result
+
+
+def _inform(observer: TrainingObserver, result: StepLoss, settings: LoopSettings, done: int) -> None:
+    epoch, position = divmod(done, settings.steps_per_epoch)
+    if position and done % LOG_EVERY and done < settings.num_steps:
+        return
+    metrics = {"loss": float(result.loss.detach()), **{name: float(value) for name, value in result.metrics.items()}}
+    observer.on_step(done, metrics)
+    if position == 0:
+        observer.on_epoch(epoch, metrics)
+
+
+def _hide_progress(accelerator: Accelerator) -> bool | None:
+    # None lets tqdm decide: shown on a terminal, hidden in a log.
+    return None if accelerator.is_main_process else True
+
+
+def _plain(optimizer: torch.optim.Optimizer) -> torch.optim.SGD:
+    plain = getattr(optimizer, "optimizer", optimizer)
+    assert isinstance(plain, torch.optim.SGD)
+    return plain

@@ -1,0 +1,25 @@
+"""NegGrad: climb the loss of the forget set."""
+
+from __future__ import annotations
+
+from torch import nn
+
+from dlfd_ops.models.losses import sample_losses
+from dlfd_ops.training.loop import StepLoss
+from dlfd_ops.unlearning.method import Stateless, UnlearningStep
+
+
+class NegGrad(Stateless):
+    """Maximise the mean loss on the forget set.
+
+    The baseline of Golatkar, Achille & Soatto (CVPR 2020, arXiv 1911.04933). Objective: -E_forget[loss]. The dynamic
+    schedule stops the ascent (the loss is then zero); batch-norm statistics are kept, because forget batches alone
+    would move them.
+    """
+
+    training_mode = False
+
+    def loss(self, model: nn.Module, step: UnlearningStep) -> StepLoss:
+        """Return minus the mean loss of the forget batch, or zero where there is no push."""
+        forget_loss = sample_losses(model(step.forget.images).logits, step.forget.targets).mean()
+        return StepLoss(-forget_loss * float(step.push), {"forget_loss": forget_loss.detach()})

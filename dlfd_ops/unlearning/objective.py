@@ -1,0 +1,106 @@
+"""The unlearning epoch as an objective of the shared loop: batches, dynamic schedule, and a method's loss."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor, nn
+
+from dlfd_ops.data.images import LabelledImages
+from dlfd_ops.models.classifier import to_unit
+from dlfd_ops.training.batches import BatchPlan, share
+from dlfd_ops.training.distributed import unwrapped
+from dlfd_ops.training.loop import StepLoss
+from dlfd_ops.unlearning.dlfd.schedule import DynamicForgetting
+from dlfd_ops.unlearning.method import Batch, UnlearningMethod, UnlearningStep
+
+ForgettingProbe = Callable[[nn.Module], float]
+"""Returns the forgetting score of a model (0 is best), from the forget set and the validation set."""
+
+
+@dataclass(frozen=True)
+class Source:
+    """A set on the device and the order that its batches are drawn in."""
+
+    data: LabelledImages
+    plan: BatchPlan
+
+    @classmethod
+    def on(cls, device: torch.device, data: LabelledImages, plan: BatchPlan) -> Source:
+        """Return ``data`` moved to ``device``, drawn by ``plan``."""
+        return cls(replace(data, images=data.images.to(device), targets=data.targets.to(device)), plan)
+
+    def batch(self, step: int, *, rank: int, num_processes: int) -> Batch:
+        """Return one process's share of the batch of ``step``."""
+        indices = share(self.plan.batch(step), rank, num_processes).to(self.data.images.device)
+        return Batch(to_unit(self.data.images[indices]), self.data.targets[indices])
+
+
+class UnlearningObjective:
+    """One method over retain batches, each beside a forget batch, under the dynamic schedule.
+
+    Args:
+        method: whose loss is minimised.
+        retain: the retain set; one pass over it is one epoch.
+        forget: the forget set, drawn anew as often as needed.
+        probe: tells how much is left to forget; runs on every process alike.
+        schedule: when the probe runs, and when to push.
+        num_steps: of the whole run.
+        rank: of this process.
+        num_processes: that share a global batch.
+    """
+
+    def __init__(
+        self,
+        method: UnlearningMethod,
+        *,
+        retain: Source,
+        forget: Source,
+        probe: ForgettingProbe,
+        schedule: DynamicForgetting,
+        num_steps: int,
+        rank: int,
+        num_processes: int,
+    ) -> None:
+        self._method = method
+        self._retain = retain
+        self._forget = forget
+        self._probe = probe
+        self._schedule = schedule
+        self._num_steps = num_steps
+        self._share = {"rank": rank, "num_processes": num_processes}
+        self._score = float("nan")
+
+    def step_loss(self, model: nn.Module, step: int) -> StepLoss:
+        """Probe where it is due, then return the method's loss of the step."""
+        if self._schedule.probe_due(step):
+            self._score = self._probe(unwrapped(model))
+        model.train(self._method.training_mode)
+        push = self._schedule.push(self._score)
+        result = self._method.loss(
+            model,
+            UnlearningStep(
+                retain=self._retain.batch(step, **self._share),
+                forget=self._forget.batch(step, **self._share),
+                step=step,
+                progress=step / self._num_steps,
+                push=push,
+            ),
+        )
+        schedule = {"forgetting_score": torch.tensor(self._score), "push": torch.tensor(float(push))}
+        return StepLoss(result.loss, {**result.metrics, **schedule})
+
+    def state(self) -> dict[str, Tensor]:
+        """Return the probe's last score and what the method carries."""
+        carried = {f"method.{name}": value for name, value in self._method.state().items()}
+        return {"score": torch.tensor(self._score, dtype=torch.float64), **carried}
+
+    def restore(self, state: dict[str, Tensor]) -> None:
+        """Take back what :meth:`state` returned; an empty state is a fresh run."""
+        if not state:
+            return
+        self._score = float(state["score"])
+        prefix = "method."
+        self._method.restore({k.removeprefix(prefix): v for k, v in state.items() if k.startswith(prefix)})

@@ -1,0 +1,99 @@
+"""Comparing the registered versions in MLflow with the ledger."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from dlfd_ops.audit.evidence import Receipt, VersionEvidence
+from dlfd_ops.audit.verification import Verification, compare_version
+from dlfd_ops.tracking.registry import GATE_TAG, KEY_TAG, join_ids, read_version, registration_key
+from dlfd_ops.tracking.store import Store, open_store
+
+RUN = "run"
+UNRECORDED = ("dlfd.git_commit", "dlfd.git_dirty", "dlfd.dvc_lock_digest")
+"""Tags of which the ledger states nothing."""
+
+
+def compare_registry(
+    root: Path, registered: Sequence[VersionEvidence], in_use: VersionEvidence | None, receipt: Receipt | None
+) -> Verification:
+    """Compare every version of the ledger, and the original that the receipt names, with the store in use.
+
+    Args:
+        root: the repository.
+        registered: the versions of the ledger.
+        in_use: the one that the receipt names.
+        receipt: of the registration.
+
+    Raises:
+        BadInput: the store does not answer.
+    """
+    if not registered:
+        return Verification(not_checked=("MLflow: no version is registered yet",))
+    store = open_store(root)
+    result = Verification(not_checked=(f"MLflow tags {', '.join(UNRECORDED)}: the ledger does not record them",))
+    for version in registered:
+        result += _compare_unlearned(store, version, receipt if version is in_use else None)
+    if in_use is not None and receipt is not None:
+        result += _compare_original(store, in_use, receipt)
+    return result
+
+
+def _compare_unlearned(store: Store, version: VersionEvidence, receipt: Receipt | None) -> Verification:
+    registered = version.registered
+    what = _name(registered.model_name, registered.version)
+    if registered.store != store.description:
+        elsewhere = f"{what}: it is in {registered.store}, and the store in use is {store.description}"
+        return Verification(not_checked=(elsewhere,))
+    expected = _expected(version)
+    if receipt is not None:
+        expected["dlfd.parent_version"] = str(receipt.original_version)
+    return compare_version(what, expected, _found(store, registered.model_name, registered.version))
+
+
+def _compare_original(store: Store, version: VersionEvidence, receipt: Receipt) -> Verification:
+    if receipt.store != store.description or version.unlearned is None:
+        return Verification()
+    digest = version.unlearned.parent_weights_digest
+    key = registration_key(
+        receipt.model_name, method="original", weights_digest=digest, forget_list_digest="", requests=""
+    )
+    expected = {"dlfd.method": "original", "dlfd.weights_digest": digest, KEY_TAG: key}
+    what = _name(receipt.model_name, receipt.original_version)
+    return compare_version(what, expected, _found(store, receipt.model_name, receipt.original_version))
+
+
+def _expected(version: VersionEvidence) -> dict[str, str]:
+    """Return what follows from the ledger; tags whose event is missing are left out."""
+    registered, requests = version.registered, join_ids(version.registered.request_ids)
+    expected = {
+        RUN: registered.run_id,
+        "dlfd.weights_digest": registered.weights_digest,
+        "dlfd.forget_list_digest": registered.forget_list_digest,
+        "dlfd.request_ids": requests,
+    }
+    if version.resolved:
+        expected["dlfd.forget_count"] = str(version.resolved.forget_count)
+        expected["dlfd.manifest_digest"] = version.resolved.manifest_digest
+    if version.unlearned:
+        expected["dlfd.method"] = version.unlearned.method
+        expected[KEY_TAG] = registration_key(
+            registered.model_name,
+            method=version.unlearned.method,
+            weights_digest=registered.weights_digest,
+            forget_list_digest=registered.forget_list_digest,
+            requests=requests,
+        )
+    if version.gate:
+        expected[GATE_TAG] = version.gate
+    return expected
+
+
+def _found(store: Store, model_name: str, version: int) -> dict[str, str] | None:
+    found = read_version(store, model_name, version)
+    return None if found is None else {**found.tags, RUN: found.run_id}
+
+
+def _name(model_name: str, version: int) -> str:
+    return f"MLflow {model_name} version {version}"

@@ -1,0 +1,188 @@
+"""The evaluate stage: original and unlearned model side by side, and the retrained one where there is one."""
+
+from __future__ import annotations
+
+import csv
+import io
+import logging
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+
+import torch
+
+from dlfd_ops.audit.ledger import Ledger
+from dlfd_ops.data.images import load_images
+from dlfd_ops.data.manifest import Manifest, read_manifest
+from dlfd_ops.deletion.forget_list import ForgetList, read_forget_list
+from dlfd_ops.errors import BadInput
+from dlfd_ops.evaluation.figures import draw_losses, draw_roc
+from dlfd_ops.evaluation.report import EvaluationSets, ModelEvaluation, evaluate_model, rounded
+from dlfd_ops.evaluation.results import RetrainedRecord, flatten, read_retrained, read_seconds, write_metrics
+from dlfd_ops.evaluation.retrain_gap import retrain_gap
+from dlfd_ops.files import write_text
+from dlfd_ops.models.checkpoint import load_classifier, weights_digest
+from dlfd_ops.models.classifier import FaceClassifier
+from dlfd_ops.params import Params
+from dlfd_ops.workflows.layout import Layout
+
+ORIGINAL, UNLEARNED, RETRAINED = "original", "unlearned", "retrained"
+Metrics = dict[str, dict[str, float]]
+
+_LOGGER = logging.getLogger(__name__)
+
+
+def evaluate(params: Params, root: Path = Path()) -> Metrics:
+    """Judge the models, write metrics and plots, and record the evaluation in the ledger.
+
+    Reads ``data/prepared/manifest.parquet`` and its images, ``deletion/forget_list.parquet``, ``models/original``,
+    ``models/unlearned``, ``metrics/train.json``, ``metrics/unlearn.json`` and ``metrics/retrained.json``.
+    Writes ``metrics/unlearning.json``, ``plots/losses.{csv,png,svg}`` and ``plots/roc.{csv,png,svg}``.
+
+    Args:
+        params: the sections ``base`` and ``evaluate`` are read.
+        root: the repository.
+
+    Returns:
+        The metrics as written, by model, with ``retrain_gap`` and ``seconds``.
+
+    Raises:
+        BadInput: an input is missing, damaged, or does not fit the others, or a model has diverged.
+    """
+    layout = Layout(root)
+    manifest, forget_list = read_manifest(layout.manifest), read_forget_list(layout.forget_list)
+    seconds = {stage: read_seconds(layout.metrics(stage)) for stage in ("train", "unlearn")}
+    retrained = current_retrained(layout.metrics(RETRAINED), forget_list, manifest)
+    found = _judge_models(params, manifest, forget_list, layout)
+    if retrained is not None:
+        found[RETRAINED] = retrained.evaluation
+    metrics = _collect(found, seconds)
+    write_metrics(metrics, layout.metrics("unlearning"))
+    _write_plots(found, layout)
+    _record(metrics, forget_list, layout)
+    return metrics
+
+
+def load_sets(manifest: Manifest, forget_ids: Iterable[str], labels: tuple[str, ...]) -> EvaluationSets:
+    """Read the images that a model is judged on.
+
+    Args:
+        manifest: all samples.
+        forget_ids: sample ids of the forget list, all in the train split.
+        labels: the label columns to predict.
+
+    Raises:
+        BadInput: a sample to forget is no training sample of the manifest, or an image or a label is broken.
+    """
+    wanted = set(forget_ids)
+    train = manifest.split("train")
+    forget = train.only(wanted)
+    if len(forget) != len(wanted):
+        raise BadInput(
+            "every sample of the forget list must stand in the manifest's train split",
+            received=f"{len(wanted) - len(forget)} of {len(wanted)} that do not",
+            remedy="run the forget_list stage again",
+        )
+    return EvaluationSets(
+        retain=load_images(train.without(wanted), labels),
+        forget=load_images(forget, labels),
+        validation=load_images(manifest.split("validation"), labels),
+        test=load_images(manifest.split("test"), labels),
+    )
+
+
+def current_retrained(path: Path, forget_list: ForgetList, manifest: Manifest) -> RetrainedRecord | None:
+    """Return the retrained model's record, or None when none was trained for this forget list and these data.
+
+    A record of another forget list answers another question: it is left aside, with a warning.
+
+    Raises:
+        BadInput: the file is missing or damaged.
+    """
+    record = read_retrained(path)
+    if record is None:
+        return None
+    if (record.forget_list_digest, record.manifest_digest) == (forget_list.digest(), manifest.digest()):
+        return record
+    _LOGGER.warning(
+        "%s was made for another forget list or other data and is left aside; run the retrain stage to compare", path
+    )
+    return None
+
+
+def compute_device() -> torch.device:
+    """Return the GPU where there is one, else the CPU."""
+    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def _judge_models(
+    params: Params, manifest: Manifest, forget_list: ForgetList, layout: Layout
+) -> dict[str, ModelEvaluation]:
+    models = {name: _load_fitting(layout.model(name), params, manifest) for name in (ORIGINAL, UNLEARNED)}
+    sets = load_sets(manifest, forget_list.sample_ids, params.base.labels)
+    return {
+        name: evaluate_model(
+            model, sets, params.evaluate, seed=params.base.seed, device=compute_device(), progress=name
+        )
+        for name, model in models.items()
+    }
+
+
+def _load_fitting(folder: Path, params: Params, manifest: Manifest) -> FaceClassifier:
+    model = load_classifier(folder)
+    labels, info = params.base.labels, manifest.info
+    classes = {label: info.classes.get(label) for label in labels}
+    if (model.card.labels, model.card.image_size) != (labels, info.image_size) or model.card.classes != classes:
+        raise BadInput(
+            f"{folder} must predict base.labels on images of the manifest's size",
+            received=f"a model of {', '.join(model.card.labels)} at {model.card.image_size} px",
+            remedy="run its stage again",
+        )
+    return model
+
+
+def _collect(found: Mapping[str, ModelEvaluation], seconds: Mapping[str, float]) -> Metrics:
+    metrics = {name: evaluation.metrics for name, evaluation in found.items()}
+    if RETRAINED in metrics:
+        metrics["retrain_gap"] = rounded(retrain_gap(metrics[UNLEARNED], metrics[RETRAINED]))
+    metrics["seconds"] = rounded(seconds)
+    return metrics
+
+
+def _write_plots(found: Mapping[str, ModelEvaluation], layout: Layout) -> None:
+    curves = {name: evaluation.curves for name, evaluation in found.items()}
+    aucs = {name: evaluation.metrics["mia_auc"] for name, evaluation in found.items()}
+    losses = [
+        (model, name, loss)
+        for model, drawn in curves.items()
+        for name, values in drawn.losses.items()
+        for loss in values.tolist()
+    ]
+    rates = [
+        (model, fpr, tpr)
+        for model, drawn in curves.items()
+        for fpr, tpr in zip(drawn.fpr.tolist(), drawn.tpr.tolist(), strict=True)
+    ]
+    _write_csv(layout.plot("losses.csv"), ("model", "set", "loss"), losses)
+    _write_csv(layout.plot("roc.csv"), ("model", "fpr", "tpr"), rates)
+    draw_losses(curves, aucs, layout.plot("losses"))
+    draw_roc(curves, aucs, layout.plot("roc"))
+
+
+def _write_csv(path: Path, header: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
+    text = io.StringIO(newline="")
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(header)
+    writer.writerows(rows)
+    write_text(path, text.getvalue())
+
+
+def _record(metrics: Metrics, forget_list: ForgetList, layout: Layout) -> None:
+    judged = {name: metrics[name] for name in (ORIGINAL, UNLEARNED)}
+    Ledger(layout.ledger).append(
+        "evaluated",
+        {
+            "weights_digest": weights_digest(layout.model(UNLEARNED)),
+            "forget_list_digest": forget_list.digest(),
+            "metrics": flatten(judged),
+        },
+    )

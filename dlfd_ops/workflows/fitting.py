@@ -1,0 +1,97 @@
+"""Training a classifier from scratch: the same for the original and for the retrained model."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from dlfd_ops.data.images import load_images
+from dlfd_ops.data.manifest import Manifest
+from dlfd_ops.digest import sha256_json
+from dlfd_ops.models.classifier import FaceClassifier, ModelCard
+from dlfd_ops.params import Params
+from dlfd_ops.tracking.runs import ModelKind
+from dlfd_ops.training.batches import BatchPlan
+from dlfd_ops.training.launch import start_accelerator
+from dlfd_ops.training.loop import LoopSettings
+from dlfd_ops.training.supervised import SupervisedObjective
+from dlfd_ops.workflows.layout import Layout
+from dlfd_ops.workflows.running import StageRun, run_tracked
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """A trained classifier, on every process.
+
+    Attributes:
+        model: in place, on the accelerator's device.
+        device: of the accelerator.
+        seconds: of training.
+        is_main_process: whether this process writes.
+    """
+
+    model: FaceClassifier
+    device: torch.device
+    seconds: float
+    is_main_process: bool
+
+
+def fit(params: Params, manifest: Manifest, kind: ModelKind, curve: str, root: Path) -> Fitted:
+    """Train a classifier on all rows of ``manifest`` and save it under ``models/<kind>``.
+
+    Args:
+        params: the sections ``base`` and ``train``.
+        manifest: the samples to train on.
+        kind: ``original`` or ``retrained``.
+        curve: file under ``plots/`` for the training curve.
+        root: of the repository.
+
+    Raises:
+        BadInput: an image is missing, or a label does not fit.
+    """
+    layout, accelerator = Layout(root), start_accelerator()
+    data = load_images(manifest, params.base.labels)
+    torch.manual_seed(params.base.seed)
+    model = FaceClassifier(card_of(params, manifest))
+    plan = BatchPlan(len(data), params.train.batch_size, params.base.seed)
+    objective = SupervisedObjective(
+        data,
+        plan,
+        flip=params.train.augmentation == "flip",
+        device=accelerator.device,
+        rank=accelerator.process_index,
+        num_processes=accelerator.num_processes,
+    )
+    key = sha256_json([kind, params.base.model_dump(), params.train.model_dump(), manifest.digest()])
+    run = StageRun(kind=kind, key=key, curve=layout.plot(curve), settings=loop_settings(params, plan, kind))
+    seconds = run_tracked(accelerator, model, objective, run, params, manifest, root)
+    return Fitted(model, accelerator.device, seconds, accelerator.is_main_process)
+
+
+def card_of(params: Params, manifest: Manifest) -> ModelCard:
+    """Return the card of the classifier that ``params`` asks for on this data."""
+    labels = params.base.labels
+    return ModelCard(
+        architecture=params.train.architecture,
+        labels=labels,
+        classes={label: manifest.info.classes[label] for label in labels},
+        image_size=manifest.info.image_size,
+    )
+
+
+def loop_settings(params: Params, plan: BatchPlan, title: str) -> LoopSettings:
+    """Return the loop's settings of the section ``train``."""
+    train = params.train
+    return LoopSettings(
+        title=title,
+        num_steps=train.epochs * plan.steps_per_epoch,
+        steps_per_epoch=plan.steps_per_epoch,
+        learning_rate=train.learning_rate,
+        momentum=train.momentum,
+        weight_decay=train.weight_decay,
+        gradient_clip=None,
+        checkpoint_every=train.checkpoint_every * plan.steps_per_epoch,
+        seed=params.base.seed,
+    )

@@ -1,0 +1,47 @@
+"""The forget_list stage: from open requests to the samples to forget."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from dlfd_ops.audit.ledger import Ledger
+from dlfd_ops.data.manifest import read_manifest
+from dlfd_ops.deletion.forget_list import (
+    FORGET_LIST_FILE,
+    ForgetList,
+    check_forgettable,
+    read_aliases,
+    resolve,
+    write_forget_list,
+)
+from dlfd_ops.deletion.parent import PARENT_FILE, read_parent
+from dlfd_ops.deletion.requests import REQUESTS_FILE, read_requests
+from dlfd_ops.params import Params
+
+MANIFEST_FILE = Path("data/prepared/manifest.parquet")
+ALIASES_FILE = Path("data/prepared/aliases.csv")
+
+
+def forget_list(params: Params) -> ForgetList:
+    """Resolve the open requests, write ``deletion/forget_list.parquet`` and record it in the ledger.
+
+    Reads the manifest, the aliases, the intake and the pinned parent; the ledger is written, never read for a
+    decision: DVC does not see it.
+
+    Raises:
+        BadInput: a request matches nothing or was made with another key, nothing is to be forgotten, or too much.
+    """
+    manifest = read_manifest(MANIFEST_FILE)
+    resolved = resolve(read_requests(REQUESTS_FILE), manifest, read_parent(PARENT_FILE), read_aliases(ALIASES_FILE))
+    check_forgettable(resolved, manifest, params.forget_list.max_share)
+    write_forget_list(FORGET_LIST_FILE, resolved)
+    Ledger().append(
+        "resolved",
+        {
+            "request_ids": resolved.request_ids,
+            "forget_list_digest": resolved.digest(),
+            "forget_count": len(resolved),
+            "manifest_digest": manifest.digest(),
+        },
+    )
+    return resolved

@@ -1,0 +1,63 @@
+"""Where the files of the outside contract lie, relative to the repository."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class Layout:
+    """The paths of one repository.
+
+    Attributes:
+        root: of the repository.
+    """
+
+    root: Path = Path()
+
+    @property
+    def prepared(self) -> Path:
+        """Prepared images and their manifest."""
+        return self.root / "data" / "prepared"
+
+    @property
+    def manifest(self) -> Path:
+        """One row a sample."""
+        return self.prepared / "manifest.parquet"
+
+    @property
+    def forget_list(self) -> Path:
+        """The resolved forget list."""
+        return self.root / "deletion" / "forget_list.parquet"
+
+    @property
+    def parent(self) -> Path:
+        """The pinned parent."""
+        return self.root / "deletion" / "parent.json"
+
+    @property
+    def ledger(self) -> Path:
+        """The hash-chained ledger."""
+        return self.root / "audit" / "ledger.jsonl"
+
+    @property
+    def receipt(self) -> Path:
+        """What the register stage registered."""
+        return self.root / "registry" / "version.json"
+
+    def model(self, kind: str) -> Path:
+        """The folder of the ``original``, ``unlearned`` or ``retrained`` model."""
+        return self.root / "models" / kind
+
+    def metrics(self, name: str) -> Path:
+        """A file of numbers."""
+        return self.root / "metrics" / f"{name}.json"
+
+    def plot(self, name: str) -> Path:
+        """A file of a figure or of the numbers behind it."""
+        return self.root / "plots" / name
+
+    def checkpoint(self, stage: str) -> Path:
+        """Private folder of a stage's resume checkpoint."""
+        return self.root / ".dlfd" / "checkpoints" / stage

@@ -1,0 +1,223 @@
+"""The register stage: the original and the unlearned model become versions in MLflow, with lineage and evidence."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Literal
+
+from dlfd_ops.audit.ledger import Ledger
+from dlfd_ops.data.manifest import Manifest, read_manifest
+from dlfd_ops.deletion.forget_list import ForgetList, read_forget_list
+from dlfd_ops.deletion.parent import read_parent
+from dlfd_ops.errors import BadInput
+from dlfd_ops.evaluation.gate import Decision, decide
+from dlfd_ops.evaluation.results import read_json, read_metrics
+from dlfd_ops.files import write_text
+from dlfd_ops.models.checkpoint import load_card, weights_digest
+from dlfd_ops.params import Params, Policy
+from dlfd_ops.tracking.description import Forgotten, describe_original, describe_unlearned
+from dlfd_ops.tracking.provenance import Provenance, read_provenance
+from dlfd_ops.tracking.registry import GATE_TAG, Entry, RegisteredVersion, Registry, join_ids, registration_key
+from dlfd_ops.tracking.runs import ensure_run, experiment_name
+from dlfd_ops.tracking.store import Store, open_store
+from dlfd_ops.workflows.layout import Layout
+
+LOCK = "register"
+ORIGINAL: Literal["original"] = "original"
+UNLEARNED: Literal["unlearned"] = "unlearned"
+
+_LOGGER = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Receipt:
+    """``registry/version.json``: what was registered, and where.
+
+    Attributes:
+        model_name: the registered model.
+        version: number of the unlearned version.
+        original_version: number of the original, which it started from.
+        run_id: run of the unlearning.
+        store: name of the store, without credentials.
+        weights_digest: of the unlearned weights.
+        forget_list_digest: of what was forgotten.
+        manifest_digest: of the data.
+        gate: ``passed`` or ``failed``.
+    """
+
+    model_name: str
+    version: int
+    original_version: int
+    run_id: str
+    store: str
+    weights_digest: str
+    forget_list_digest: str
+    manifest_digest: str
+    gate: str
+
+
+@dataclass(frozen=True)
+class _Inputs:
+    """What the stage reads; see :func:`register`."""
+
+    manifest: Manifest
+    manifest_digest: str
+    forget_list: ForgetList
+    metrics: Mapping[str, float]
+    decision: Decision
+    method: str
+    digests: Mapping[str, str]
+    provenance: Provenance
+
+
+def register(params: Params, root: Path = Path()) -> Receipt:
+    """Register the original, then the unlearned model; decide on the gate; record both in the ledger.
+
+    Run again on the same inputs it finds the versions that stand already, also when two run at once. A decision that
+    has changed since (another policy, a retrained model to compare with) is stated on the version.
+
+    Reads ``models/{original,unlearned}``, ``metrics/unlearning.json``, ``metrics/unlearn.json``,
+    ``deletion/forget_list.parquet``, ``deletion/parent.json`` and ``data/prepared/manifest.parquet``.
+    Writes ``registry/version.json``, and ``registered`` and ``gated`` into the ledger.
+
+    Args:
+        params: the sections ``base`` and ``register`` steer; the others are only logged to a run that is missing.
+        root: the repository.
+
+    Raises:
+        BadInput: an input is missing or damaged, or the store does not answer.
+        CheckFailed: the packaged model does not answer as the model does.
+    """
+    layout = Layout(root)
+    inputs = _read_inputs(layout, params.register_.policy)
+    store = open_store(root)
+    registry = Registry(store, store.experiment_id(experiment_name(params)), params.register_.model_name)
+    with store.lock(LOCK):
+        original = registry.register(_original_entry(params, layout, store, inputs))
+        entry = _unlearned_entry(params, layout, store, inputs, original.version)
+        version = registry.register(entry)
+        registry.record_gate(version, entry.tags[GATE_TAG], entry.description)
+        candidate = registry.point_candidate()
+        _record(layout, store, inputs, version)
+        receipt = Receipt(
+            model_name=version.model_name,
+            version=version.version,
+            original_version=original.version,
+            run_id=version.run_id,
+            store=store.description,
+            weights_digest=inputs.digests[UNLEARNED],
+            forget_list_digest=inputs.forget_list.digest(),
+            manifest_digest=inputs.manifest_digest,
+            gate=entry.tags[GATE_TAG],
+        )
+        write_text(layout.receipt, json.dumps(asdict(receipt), indent=2) + "\n")
+    names = "none" if candidate is None else f"version {candidate}"
+    _LOGGER.info("%s version %d: gate %s; candidate: %s", receipt.model_name, receipt.version, receipt.gate, names)
+    return receipt
+
+
+def _read_inputs(layout: Layout, policy: Policy) -> _Inputs:
+    digests: dict[str, str] = {model: weights_digest(layout.model(model)) for model in (ORIGINAL, UNLEARNED)}
+    pinned = read_parent(layout.parent).weights_digest
+    if pinned not in (None, digests[ORIGINAL]):
+        raise BadInput(
+            "deletion/parent.json must pin the model that the unlearning started from",
+            received=f"weights {pinned:.12}... beside an original with {digests[ORIGINAL]:.12}...",
+            remedy="restore both with dvc checkout, or file the request again",
+        )
+    method = read_json(layout.metrics("unlearn")).get("method")
+    if not isinstance(method, str):
+        raise BadInput("metrics/unlearn.json must name the method", received="none", remedy="run the unlearn stage")
+    manifest, metrics = read_manifest(layout.manifest), read_metrics(layout.metrics("unlearning"))
+    return _Inputs(
+        manifest=manifest,
+        manifest_digest=manifest.digest(),
+        forget_list=read_forget_list(layout.forget_list),
+        metrics=metrics,
+        decision=decide(metrics, policy),
+        method=method,
+        digests=digests,
+        provenance=read_provenance(layout.root, "register"),
+    )
+
+
+def _original_entry(params: Params, layout: Layout, store: Store, inputs: _Inputs) -> Entry:
+    folder, digest = layout.model(ORIGINAL), inputs.digests[ORIGINAL]
+    labels = load_card(folder).labels
+    return Entry(
+        checkpoint=folder,
+        run_id=ensure_run(store, params, ORIGINAL, folder, inputs.manifest),
+        tags={
+            "dlfd.method": ORIGINAL,
+            "dlfd.weights_digest": digest,
+            "dlfd.manifest_digest": inputs.manifest_digest,
+            **inputs.provenance.tags(),
+        },
+        description=describe_original(params.base.dataset, labels, digest, inputs.manifest_digest),
+        metrics=_metrics_of(ORIGINAL, inputs.metrics),
+        key=registration_key(
+            params.register_.model_name, method=ORIGINAL, weights_digest=digest, forget_list_digest="", requests=""
+        ),
+    )
+
+
+def _unlearned_entry(params: Params, layout: Layout, store: Store, inputs: _Inputs, original_version: int) -> Entry:
+    folder, digest = layout.model(UNLEARNED), inputs.digests[UNLEARNED]
+    forget_list, requests = inputs.forget_list, join_ids(inputs.forget_list.request_ids)
+    forgotten = Forgotten(
+        method=inputs.method,
+        request_ids=forget_list.request_ids,
+        samples=len(forget_list),
+        forget_list_digest=forget_list.digest(),
+        original_version=original_version,
+    )
+    checked = {"Weights": digest, "Manifest": inputs.manifest_digest, "DVC lock": inputs.provenance.dvc_lock_digest}
+    return Entry(
+        checkpoint=folder,
+        run_id=ensure_run(store, params, UNLEARNED, folder, inputs.manifest),
+        tags={
+            "dlfd.method": inputs.method,
+            "dlfd.request_ids": requests,
+            "dlfd.forget_list_digest": forgotten.forget_list_digest,
+            "dlfd.forget_count": str(forgotten.samples),
+            "dlfd.manifest_digest": inputs.manifest_digest,
+            "dlfd.parent_version": str(original_version),
+            "dlfd.weights_digest": digest,
+            GATE_TAG: "passed" if inputs.decision.passed else "failed",
+            **inputs.provenance.tags(),
+        },
+        description=describe_unlearned(forgotten, inputs.metrics, inputs.decision, checked),
+        metrics=_metrics_of(UNLEARNED, inputs.metrics),
+        key=registration_key(
+            params.register_.model_name,
+            method=inputs.method,
+            weights_digest=digest,
+            forget_list_digest=forgotten.forget_list_digest,
+            requests=requests,
+        ),
+    )
+
+
+def _metrics_of(model: str, metrics: Mapping[str, float]) -> dict[str, float]:
+    """Return a model's numbers without its name, so that MLflow compares runs; the gap is the unlearned model's."""
+    own = {name.removeprefix(f"{model}."): value for name, value in metrics.items() if name.startswith(f"{model}.")}
+    gap = {name: value for name, value in metrics.items() if name.startswith("retrain_gap.")}
+    return own | (gap if model == UNLEARNED else {})
+
+
+def _record(layout: Layout, store: Store, inputs: _Inputs, version: RegisteredVersion) -> None:
+    named = {"model_name": version.model_name, "version": version.version}
+    registered = {
+        **named,
+        "run_id": version.run_id,
+        "weights_digest": inputs.digests[UNLEARNED],
+        "forget_list_digest": inputs.forget_list.digest(),
+        "request_ids": list(inputs.forget_list.request_ids),
+        "store": store.description,
+    }
+    gated = {**named, "passed": inputs.decision.passed, "rules": [asdict(rule) for rule in inputs.decision.rules]}
+    Ledger(layout.ledger).append_all([("registered", registered), ("gated", gated)])

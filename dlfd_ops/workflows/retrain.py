@@ -1,0 +1,38 @@
+"""The retrain stage: the oracle, trained from scratch without the forget list."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from dlfd_ops.data.manifest import read_manifest
+from dlfd_ops.deletion.forget_list import read_forget_list
+from dlfd_ops.evaluation.report import evaluate_model
+from dlfd_ops.evaluation.results import RetrainedRecord, write_retrained
+from dlfd_ops.params import Params
+from dlfd_ops.workflows.evaluate import load_sets
+from dlfd_ops.workflows.fitting import fit
+from dlfd_ops.workflows.layout import Layout
+
+
+def retrain(params: Params, root: Path = Path()) -> None:
+    """Train on the retain set with the original's recipe; writes ``models/retrained`` and ``metrics/retrained.json``.
+
+    Raises:
+        BadInput: an input is missing or damaged, or a label does not fit.
+    """
+    layout = Layout(root)
+    manifest, forget_list = read_manifest(layout.manifest), read_forget_list(layout.forget_list)
+    retain = manifest.split("train").without(forget_list.sample_ids)
+    fitted = fit(params, retain, "retrained", "retraining.csv", root)
+    if not fitted.is_main_process:
+        return
+    evaluation = evaluate_model(
+        fitted.model,
+        load_sets(manifest, forget_list.sample_ids, params.base.labels),
+        params.evaluate,
+        seed=params.base.seed,
+        device=fitted.device,
+        progress="retrained",
+    )
+    record = RetrainedRecord(evaluation, round(fitted.seconds, 3), forget_list.digest(), manifest.digest())
+    write_retrained(record, layout.metrics("retrained"))

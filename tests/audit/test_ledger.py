@@ -1,0 +1,270 @@
+"""The ledger: appending, concurrency, recovery, and that every change is found."""
+
+from __future__ import annotations
+
+import json
+import math
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from dlfd_ops.audit.chain import GENESIS, Event, Problem, check_chain
+from dlfd_ops.audit.ledger import Ledger
+from dlfd_ops.digest import canonical_json, sha256_json
+from dlfd_ops.errors import BadInput, CheckFailed
+
+APPEND_MANY = """
+import sys
+from pathlib import Path
+from dlfd_ops.audit.ledger import Ledger
+ledger = Ledger(Path(sys.argv[1]))
+for number in range(50):
+    ledger.append("acknowledged", {"request_id": f"{sys.argv[2]}-{number}"})
+"""
+
+
+def chain(count: int) -> list[bytes]:
+    """Return the lines of an intact ledger of ``count`` events."""
+    lines, previous = [], GENESIS
+    for seq in range(1, count + 1):
+        body: dict[str, Any] = {
+            "seq": seq,
+            "at": "2026-01-05T12:00:00.000000Z",
+            "kind": "acknowledged",
+            "data": {"request_id": f"req-{seq:012x}", "note": "ö"},
+            "previous": previous,
+        }
+        previous = sha256_json(body)
+        lines.append(canonical_json({**body, "hash": previous}).encode() + b"\n")
+    return lines
+
+
+LINES = chain(5)
+CONTENT = b"".join(LINES)
+HEAD = json.loads(LINES[-1])["hash"]
+
+
+def problems(content: bytes, expected_head: str | None = HEAD) -> list[Problem]:
+    """Check the bytes of a ledger."""
+    return check_chain(content.splitlines(keepends=True), expected_head)
+
+
+@pytest.fixture
+def ledger(tmp_path: Path) -> Ledger:
+    """An empty ledger."""
+    return Ledger(tmp_path / "audit" / "ledger.jsonl")
+
+
+def test_events_are_chained_and_read_back(ledger: Ledger) -> None:
+    """Each event names the hash of the one before; the head is the last hash; all of it verifies."""
+    first = ledger.append("acknowledged", {"request_id": "a"})
+    second = ledger.append("withdrawn", {"request_id": "a"})
+    assert (first.seq, first.previous) == (1, GENESIS)
+    assert (second.seq, second.previous) == (2, first.hash)
+    assert ledger.events() == [first, second]
+    assert ledger.head() == second.hash
+    assert ledger.verify(second.hash) == ledger.verify(first.hash) == ledger.verify() == []
+
+
+def test_an_empty_ledger_has_the_zero_head(ledger: Ledger) -> None:
+    """Before the first event there is no file, no event and no problem."""
+    assert (ledger.events(), ledger.head(), ledger.verify(GENESIS)) == ([], GENESIS, [])
+
+
+def test_the_same_event_is_appended_once(ledger: Ledger) -> None:
+    """Same kind and data return the first event; tuples count as the lists that they are read back as."""
+    data = {"request_ids": ("a", "b"), "forget_list_digest": "d", "forget_count": 2, "manifest_digest": "m"}
+    first = ledger.append("resolved", data)
+    again = ledger.append_all([("resolved", data), ("resolved", {**data, "request_ids": ["a", "b"]})])
+    assert again == [first, first]
+    assert len(ledger.events()) == 1
+
+
+@pytest.mark.parametrize(
+    ("kind", "data"), [("received", {}), ("guessed", {}), ("withdrawn", {"request_id": "a", "name": "b"})]
+)
+def test_only_the_agreed_facts_get_in(ledger: Ledger, kind: str, data: dict[str, str]) -> None:
+    """An unknown kind, a missing key or a further key is a mistake of the programmer."""
+    with pytest.raises(ValueError, match="must have the keys"):
+        ledger.append(kind, data)
+    assert not ledger.path.exists()
+
+
+def test_numbers_that_are_none_stay_out(ledger: Ledger) -> None:
+    """NaN is no JSON: it is bad input with a hint, and nothing is written."""
+    with pytest.raises(BadInput, match="finite JSON"):
+        ledger.append("evaluated", {"weights_digest": "w", "forget_list_digest": "f", "metrics": {"x": math.nan}})
+    assert not ledger.path.exists()
+
+
+def test_two_processes_lose_nothing(ledger: Ledger) -> None:
+    """Two writers at once append 50 events each, and the chain holds."""
+    command = [sys.executable, "-c", APPEND_MANY, str(ledger.path)]
+    writers = [subprocess.Popen([*command, name]) for name in ("one", "two")]
+    assert [writer.wait(timeout=120) for writer in writers] == [0, 0]
+    ids = {event.data["request_id"] for event in ledger.events()}
+    assert ids == {f"{name}-{number}" for name in ("one", "two") for number in range(50)}
+    assert len(ledger.events()) == 100
+    assert ledger.verify() == []
+
+
+@pytest.mark.parametrize("torn", [LINES[2][:40], LINES[2][:-1], b"\x00\x00\x00\n", b"{}\n"])
+def test_a_torn_last_line_is_moved_aside(ledger: Ledger, torn: bytes) -> None:
+    """It is no event, verification calls it recoverable, and the next event goes where it began."""
+    ledger.path.parent.mkdir()
+    ledger.path.write_bytes(b"".join(LINES[:2]) + torn)
+    assert len(ledger.events()) == 2
+    (problem,) = ledger.verify()
+    assert (problem.line, problem.recoverable) == (3, True)
+    event = ledger.append("withdrawn", {"request_id": "a"})
+    assert event.seq == 3
+    assert ledger.verify() == []
+    assert ledger.path.with_name("ledger.jsonl.torn-1").read_bytes() == torn
+
+
+def test_recovery_that_was_interrupted_is_completed(ledger: Ledger) -> None:
+    """A torn line that was copied but not yet cut off is not copied twice; another one gets the next number."""
+    ledger.path.parent.mkdir()
+    ledger.path.write_bytes(LINES[0] + b'{"at"')
+    ledger.path.with_name("ledger.jsonl.torn-1").write_bytes(b'{"at"')
+    ledger.append("withdrawn", {"request_id": "a"})
+    ledger.path.write_bytes(ledger.path.read_bytes() + b'{"da')
+    ledger.append("withdrawn", {"request_id": "b"})
+    torn = sorted(path.name for path in ledger.path.parent.glob("*.torn-*"))
+    assert torn == ["ledger.jsonl.torn-1", "ledger.jsonl.torn-2"]
+    assert ledger.verify() == []
+
+
+def test_a_broken_ledger_takes_no_event(ledger: Ledger) -> None:
+    """A line in the middle that is no event, or a last event with another hash, stops the writer."""
+    ledger.path.parent.mkdir()
+    for content, line in [
+        (LINES[0] + b"{}\n" + LINES[2], 2),
+        (LINES[0] + LINES[1].replace(b"acknowledged", b"withdrawn"), 2),
+    ]:
+        ledger.path.write_bytes(content)
+        with pytest.raises(CheckFailed, match=f"line {line} must"):
+            ledger.append("withdrawn", {"request_id": "a"})
+        assert ledger.path.read_bytes() == content
+
+
+def test_the_intact_chain_has_no_problem() -> None:
+    """What the next tests change was right before."""
+    assert problems(CONTENT) == []
+
+
+@settings(deadline=None, max_examples=400)
+@given(st.integers(0, len(CONTENT) - 1), st.integers(1, 255))
+def test_every_changed_byte_is_found(position: int, change: int) -> None:
+    """Whatever byte becomes whatever other one, something does not hold any more."""
+    content = bytearray(CONTENT)
+    content[position] ^= change
+    assert problems(bytes(content))
+
+
+@settings(deadline=None)
+@given(st.integers(0, len(CONTENT) - 1), st.integers(1, len(CONTENT)))
+def test_every_deletion_is_found(start: int, length: int) -> None:
+    """Any run of bytes, a truncation at the end included, is missed; the anchored head tells when whole lines went."""
+    assert problems(CONTENT[:start] + CONTENT[start + length :])
+
+
+@settings(deadline=None)
+@given(st.integers(0, len(CONTENT)), st.binary(min_size=1, max_size=20))
+def test_every_insertion_is_found(position: int, inserted: bytes) -> None:
+    """No byte can be slipped in anywhere."""
+    assert problems(CONTENT[:position] + inserted + CONTENT[position:])
+
+
+@given(st.permutations(LINES))
+def test_every_other_order_is_found(lines: list[bytes]) -> None:
+    """Only the order in which the events happened holds."""
+    assert bool(problems(b"".join(lines))) == (lines != LINES)
+
+
+@pytest.mark.parametrize("count", range(5))
+def test_a_shorter_chain_lacks_the_anchored_head(count: int) -> None:
+    """Whole lines cut from the end leave an intact chain: only the head written down elsewhere tells."""
+    shorter = b"".join(LINES[:count])
+    assert problems(shorter, None) == []
+    (problem,) = problems(shorter)
+    assert (problem.line, problem.expected) == (count + 1, HEAD)
+
+
+def test_events_after_the_anchored_head_are_fine() -> None:
+    """A ledger that grew since its head was written down still holds it."""
+    assert problems(b"".join(chain(8))) == []
+
+
+def test_a_problem_names_line_expectation_and_finding() -> None:
+    """A changed fact is reported once, at its line, with the hash that its content calls for."""
+    (problem,) = problems(CONTENT.replace(b"req-000000000003", b"req-000000000009"))
+    stored = json.loads(LINES[2])["hash"]
+    assert (problem.line, problem.found) == (3, stored)
+    changed = json.loads(LINES[2].replace(b"req-000000000003", b"req-000000000009"))
+    assert problem.expected == Event(**changed).computed_hash()
+    assert str(problem).startswith("line 3: an event's hash must be that of its content: expected ")
+
+
+def test_a_missing_line_is_reported_where_it_is_missing() -> None:
+    """The number and the previous hash of the line that moved up do not fit; later lines do."""
+    found = problems(b"".join(LINES[:2] + LINES[3:]))
+    assert [(problem.line, problem.expected) for problem in found] == [(3, "3"), (3, json.loads(LINES[1])["hash"])]
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        b"[" * 100_000 + b"\n",
+        b'{"seq":' + b"9" * 10_000 + b"}\n",
+        b'{"data":{"x":NaN}}\n',
+        LINES[0].replace(b'"seq":1', b'"seq":true'),
+        LINES[0].decode().encode("utf-16"),
+        b"\n",
+    ],
+    ids=["deep", "huge", "nan", "bool", "utf-16", "blank"],
+)
+def test_hostile_lines_are_problems_not_crashes(line: bytes) -> None:
+    """Whatever JSON can be bent into is reported as a line that is no event."""
+    found = check_chain([line, LINES[1]], None)
+    assert found[0].line == 1
+    assert found[0].rule == "a line must be an event"
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        (b'"note"', b'"note":"","note"'),
+        ("ö".encode(), b"\\u00f6"),
+        ("ö".encode(), b"\\ud800"),
+        (b'"hash":', b'"hash": '),
+        (b'"seq":1}', b'"seq":1 }'),
+    ],
+    ids=["repeated key", "escape", "lone surrogate", "space in the hash", "space elsewhere"],
+)
+def test_another_spelling_of_the_same_content_is_found(old: bytes, new: bytes) -> None:
+    """The hash is over the bytes: one event has one spelling."""
+    (problem,) = check_chain([LINES[0].replace(old, new), *LINES[1:]], HEAD)
+    assert (problem.line, problem.rule) == (1, "an event's hash must be that of its content")
+
+
+def test_a_fact_that_looks_like_a_hash_is_no_hash(ledger: Ledger) -> None:
+    """Text in the data that imitates the hash member does not move the hash."""
+    event = ledger.append("withdrawn", {"request_id": '"hash":"' + "0" * 64 + '",'})
+    assert ledger.verify(event.hash) == []
+
+
+def test_a_hundred_thousand_events_verify_in_seconds(tmp_path: Path) -> None:
+    """Verification is linear: 100,000 events take under 5 seconds of processor time."""
+    path = tmp_path / "ledger.jsonl"
+    lines = chain(100_000)
+    path.write_bytes(b"".join(lines))
+    started = time.process_time()
+    assert Ledger(path).verify(json.loads(lines[-1])["hash"]) == []
+    assert time.process_time() - started < 5

@@ -1,0 +1,139 @@
+"""The gate's contract: each rule alone, closed on what is missing, monotone."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from dlfd_ops.evaluation.gate import Decision, RuleResult, decide
+from dlfd_ops.params import Policy
+
+POLICY = Policy(max_accuracy_drop=0.05, max_attack_auc_excess=0.08, max_overshoot=0.06, min_nomus=0.6)
+OFF = Policy(max_accuracy_drop=None, max_attack_auc_excess=None, max_overshoot=None, min_nomus=None)
+GOOD = {"original.accuracy": 0.65, "unlearned.accuracy": 0.64, "unlearned.mia_auc": 0.51, "unlearned.nomus": 0.7}
+BREAKERS = {
+    "max_accuracy_drop": {"unlearned.accuracy": 0.55},
+    "max_attack_auc_excess": {"unlearned.mia_auc": 0.6},
+    "max_overshoot": {"unlearned.mia_auc": 0.4},
+    "min_nomus": {"unlearned.nomus": 0.59},
+}
+READS = {
+    "max_accuracy_drop": ("original.accuracy", "unlearned.accuracy"),
+    "max_attack_auc_excess": ("unlearned.mia_auc",),
+    "max_overshoot": ("unlearned.mia_auc",),
+    "min_nomus": ("unlearned.nomus",),
+}
+SHARE = st.floats(0, 1)
+
+
+def _failed(decision: Decision) -> set[str]:
+    return {result.rule for result in decision.rules if not result.passed}
+
+
+def _only(rule: str) -> Policy:
+    return OFF.model_copy(update={rule: getattr(POLICY, rule)})
+
+
+def test_good_metrics_pass_with_every_value_named() -> None:
+    """Value and limit of each rule are reported, in the policy's order."""
+    decision = decide(GOOD, POLICY)
+    assert decision.passed
+    assert [replace(result, value=round(result.value or 0, 9)) for result in decision.rules] == [
+        RuleResult("max_accuracy_drop", 0.01, 0.05, True),
+        RuleResult("max_attack_auc_excess", 0.01, 0.08, True),
+        RuleResult("max_overshoot", -0.01, 0.06, True),
+        RuleResult("min_nomus", 0.7, 0.6, True),
+    ]
+
+
+@pytest.mark.parametrize("rule", BREAKERS)
+def test_each_rule_fails_alone(rule: str) -> None:
+    """One broken limit refuses the version, and only its rule says so."""
+    decision = decide(GOOD | BREAKERS[rule], POLICY)
+    assert not decision.passed
+    assert _failed(decision) == {rule}
+
+
+@pytest.mark.parametrize("rule", BREAKERS)
+def test_a_null_limit_switches_its_rule_off(rule: str) -> None:
+    """A rule that is off neither fails nor is reported."""
+    decision = decide(GOOD | BREAKERS[rule], POLICY.model_copy(update={rule: None}))
+    assert decision.passed
+    assert rule not in {result.rule for result in decision.rules}
+
+
+@pytest.mark.parametrize("broken", [None, math.nan, math.inf, -math.inf])
+@pytest.mark.parametrize("rule", READS)
+def test_a_missing_or_broken_metric_fails_its_rule(rule: str, broken: float | None) -> None:
+    """Fail closed: no number, no pass; also where an infinity would lie on the good side."""
+    for name in READS[rule]:
+        metrics = {key: value for key, value in GOOD.items() if key != name}
+        if broken is not None:
+            metrics[name] = broken
+        decision = decide(metrics, _only(rule))
+        assert not decision.passed
+        assert decision.rules[0].value is None
+
+
+def test_no_metrics_at_all_fail_every_rule() -> None:
+    """An empty file refuses."""
+    assert _failed(decide({}, POLICY)) == set(BREAKERS)
+
+
+def test_without_rules_everything_passes() -> None:
+    """A policy that asks for nothing gets nothing, visibly: no rule is reported."""
+    assert decide({}, OFF) == Decision(passed=True, rules=())
+
+
+def test_the_retrained_model_is_the_reference_where_there_is_one() -> None:
+    """An AUC of 0.6 is too high against chance, right against a retrained 0.59, and an overshoot against 0.7."""
+    attacked = GOOD | {"unlearned.mia_auc": 0.6}
+    assert _failed(decide(attacked, POLICY)) == {"max_attack_auc_excess"}
+    assert decide(attacked | {"retrained.mia_auc": 0.59}, POLICY).passed
+    assert _failed(decide(attacked | {"retrained.mia_auc": 0.7}, POLICY)) == {"max_overshoot"}
+
+
+@pytest.mark.parametrize("reference", [{"retrained.accuracy": 0.6}, {"retrained.mia_auc": math.nan}])
+def test_a_retrained_model_without_its_auc_is_no_reason_to_fall_back_on_chance(reference: dict[str, float]) -> None:
+    """A broken reference fails both rules of the attack."""
+    assert _failed(decide(GOOD | reference, POLICY)) == {"max_attack_auc_excess", "max_overshoot"}
+
+
+def test_a_value_at_its_limit_passes() -> None:
+    """0.65 - 0.6 is a drop of 0.05, whatever binary fractions make of it."""
+    at_limit = {"original.accuracy": 0.65, "unlearned.accuracy": 0.6, "unlearned.mia_auc": 0.58, "unlearned.nomus": 0.6}
+    assert decide(at_limit, POLICY).passed
+
+
+@given(SHARE, SHARE, SHARE, st.floats(0.01, 1))
+def test_a_better_number_never_turns_a_pass_into_a_failure(
+    original: float, unlearned: float, nomus: float, better: float
+) -> None:
+    """More accuracy and more NoMUS only help."""
+    metrics = GOOD | {"original.accuracy": original, "unlearned.accuracy": unlearned, "unlearned.nomus": nomus}
+    improved = metrics | {"unlearned.accuracy": unlearned + better, "unlearned.nomus": nomus + better}
+    assert _failed(decide(improved, POLICY)) <= _failed(decide(metrics, POLICY))
+
+
+@given(SHARE, SHARE, SHARE)
+def test_an_auc_nearer_to_the_reference_never_fails_more(auc: float, reference: float, step: float) -> None:
+    """Moving the attack's AUC towards the reference only helps."""
+    metrics = GOOD | {"retrained.mia_auc": reference, "unlearned.mia_auc": auc}
+    nearer = metrics | {"unlearned.mia_auc": auc + step * (reference - auc)}
+    assert _failed(decide(nearer, POLICY)) <= _failed(decide(metrics, POLICY))
+
+
+@given(SHARE, SHARE, SHARE, st.floats(0, 0.3), st.floats(0, 0.3))
+def test_a_looser_policy_never_fails_more(auc: float, accuracy: float, nomus: float, one: float, other: float) -> None:
+    """Every limit works in one direction."""
+    metrics = GOOD | {"unlearned.mia_auc": auc, "unlearned.accuracy": accuracy, "unlearned.nomus": nomus}
+    tight, loose = sorted((one, other))
+    assert _failed(decide(metrics, _with_slack(loose))) <= _failed(decide(metrics, _with_slack(tight)))
+
+
+def _with_slack(slack: float) -> Policy:
+    return Policy(max_accuracy_drop=slack, max_attack_auc_excess=slack, max_overshoot=slack, min_nomus=1 - slack)

@@ -1,0 +1,92 @@
+"""Adding files to a real DVC repository."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from dvc.repo import Repo
+
+from dlfd_ops.errors import BadInput
+from dlfd_ops.storage.dvc_files import require_repository, track
+
+FILE = Path("deletion/requests.csv")
+
+
+@pytest.fixture
+def repository(tmp_path: Path) -> Path:
+    """A fresh git and DVC repository with one file."""
+    subprocess.run(["git", "init", "-q", str(tmp_path)], check=True)
+    Repo.init(str(tmp_path)).close()
+    (tmp_path / FILE).parent.mkdir()
+    (tmp_path / FILE).write_text("one\n")
+    return tmp_path
+
+
+def test_a_tracked_file_comes_back_on_checkout(repository: Path) -> None:
+    """Its content is in the cache, git ignores it, and a second call with new content tracks that."""
+    track([FILE], repository)
+    replacement = repository / "new"
+    replacement.write_text("two\n")
+    replacement.replace(repository / FILE)
+    track([FILE], repository)
+    (repository / FILE).unlink()
+    with Repo(str(repository)) as repo:
+        repo.checkout([str(repository / FILE)])
+        assert repo.status() == {}
+    assert (repository / FILE).read_text() == "two\n"
+    assert (repository / "deletion/.gitignore").read_text() == "/requests.csv\n"
+
+
+def test_the_file_itself_is_never_touched(repository: Path) -> None:
+    """It stays the same file: at no moment is it missing, so that a killed run cannot lose it."""
+    before = (repository / FILE).stat()
+    track([FILE], repository)
+    after = (repository / FILE).stat()
+    assert (after.st_ino, after.st_mtime_ns, after.st_nlink) == (before.st_ino, before.st_mtime_ns, 1)
+
+
+def test_what_a_killed_run_left_empty_is_mended(repository: Path) -> None:
+    """An empty lock file of DVC or an empty pointer does not stop the next run."""
+    track([FILE], repository)
+    pointer = (repository / "deletion/requests.csv.dvc").read_text()
+    (repository / "deletion/requests.csv.dvc").write_text("")
+    (repository / ".dvc/tmp/rwlock").write_text("")
+    track([FILE], repository)
+    assert (repository / "deletion/requests.csv.dvc").read_text() == pointer
+
+
+def test_dvc_never_sees_the_command_line(repository: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """DVC notes the command line in its lock file: what it notes holds no argument, and ours are back afterwards."""
+    seen: list[bytes] = []
+
+    def watch(event: str, arguments: tuple[object, ...]) -> None:
+        lock = repository / ".dvc/tmp/rwlock"
+        if watching and event == "open" and arguments[0] == str(repository / FILE):
+            seen.append(lock.read_bytes())
+
+    monkeypatch.setattr(sys, "argv", ["dlfd-ops", "request", "add", "--subject", "Jane Doe"])
+    watching = True
+    sys.addaudithook(watch)
+    track([FILE], repository)
+    watching = False
+    assert any(b'"cmd": "dlfd-ops"' in content for content in seen)
+    assert not any(b"Jane" in content for content in seen)
+    assert sys.argv[-1] == "Jane Doe"
+
+
+def test_a_folder_without_dvc_is_bad_input(tmp_path: Path) -> None:
+    """The message says where the command must run."""
+    with pytest.raises(BadInput, match="run `dvc init`"):
+        require_repository(tmp_path)
+    with pytest.raises(BadInput, match="run `dvc init`"):
+        track([FILE], tmp_path)
+
+
+def test_what_dvc_refuses_is_bad_input(repository: Path) -> None:
+    """A missing file is told in one line with the remedy."""
+    with pytest.raises(BadInput, match="DVC must be able to add") as caught:
+        track([Path("deletion/missing.csv")], repository)
+    assert "\n" not in str(caught.value)

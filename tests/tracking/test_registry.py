@@ -1,0 +1,178 @@
+"""The registry: every version once, complete from its first moment."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import mlflow
+import pytest
+
+from dlfd_ops.models.checkpoint import load_classifier, weights_digest
+from dlfd_ops.tracking.registry import Entry, Registry, join_ids, read_version, registration_key
+from dlfd_ops.tracking.store import Store, open_store
+
+MODEL = "face-tiny"
+KEY = registration_key(MODEL, method="original", weights_digest="0" * 64, forget_list_digest="", requests="")
+# Registers the checkpoint in argv[2] in the repository argv[1]; argv[3] names where to be killed.
+REGISTER = """
+import os, sys
+from pathlib import Path
+import mlflow
+from mlflow import MlflowClient
+from dlfd_ops.tracking.registry import Entry, Registry
+from dlfd_ops.tracking.store import open_store
+root, checkpoint, point, key = Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3], sys.argv[4]
+setattr(MlflowClient, point, lambda *_, **__: os._exit(9))
+store = open_store(root)
+experiment = store.experiment_id("dlfd-tiny")
+with store.lock("register"):
+    run_id = store.client.create_run(experiment).info.run_id
+    entry = Entry(checkpoint, run_id, {"dlfd.gate": "passed"}, "text", {"accuracy": 0.5}, key)
+    print(Registry(store, experiment, "face-tiny").register(entry).version)
+"""
+
+
+@pytest.fixture
+def store(repository: Path) -> Store:
+    """The store of a fresh repository."""
+    return open_store(repository)
+
+
+@pytest.fixture
+def registry(store: Store) -> Registry:
+    """A registered model without versions."""
+    return Registry(store, store.experiment_id("dlfd-tiny"), MODEL)
+
+
+@pytest.fixture
+def entry(store: Store, checkpoint: Path) -> Entry:
+    """The checkpoint, ready to be registered."""
+    run_id = store.client.create_run(store.experiment_id("dlfd-tiny")).info.run_id
+    return Entry(checkpoint, run_id, {"dlfd.method": "original"}, "**text**", {"accuracy": 0.5}, KEY)
+
+
+def version_without_model(store: Store, number: int, gate: str) -> None:
+    """Create a version that only stands in the registry: enough for tags and aliases."""
+    if number == 1:
+        store.client.create_registered_model(MODEL)
+    created = store.client.create_model_version(MODEL, source="file:///nothing", tags={"dlfd.gate": gate})
+    assert int(created.version) == number
+
+
+def aliases(store: Store) -> dict[str, str]:
+    """Return the aliases of the model."""
+    return {name: str(version) for name, version in store.client.get_registered_model(MODEL).aliases.items()}
+
+
+def test_version_is_registered_once_and_complete(registry: Registry, entry: Entry, store: Store) -> None:
+    """A version carries tags, text, run, numbers and the weights; asked again, it is the same one."""
+    version = registry.register(entry)
+    assert (version.version, version.run_id, version.description) == (1, entry.run_id, "**text**")
+    assert version.tags == {"dlfd.method": "original", "dlfd.registration_key": KEY}
+    assert registry.register(entry) == version
+    (model,) = store.client.search_logged_models([store.experiment_id("dlfd-tiny")])
+    assert model.source_run_id == entry.run_id
+    assert store.client.get_run(entry.run_id).data.metrics == {"evaluation/accuracy": 0.5}
+    measured = store.client.get_logged_model(model.model_id).metrics or []
+    assert [metric.key for metric in measured] == ["evaluation/accuracy"]
+    outputs = store.client.get_run(entry.run_id).outputs
+    assert outputs is not None
+    assert [output.model_id for output in outputs.model_outputs] == [model.model_id]
+
+
+def test_version_is_loaded_by_its_name(registry: Registry, entry: Entry, store: Store, tmp_path: Path) -> None:
+    """The registry's address leads to the model that serves, and to the checkpoint that can be unlearned from."""
+    version = registry.register(entry)
+    folder = tmp_path / "downloaded"
+    with store.as_default():
+        mlflow.artifacts.download_artifacts(artifact_uri=f"models:/{MODEL}/{version.version}", dst_path=str(folder))
+    assert mlflow.pyfunc.load_model(str(folder)).metadata.metadata["dlfd"]["labels"] == ["gender"]
+    assert weights_digest(folder / "checkpoint") == weights_digest(entry.checkpoint)
+    load_classifier(folder / "checkpoint")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("point", ["finalize_logged_model", "create_model_version"])
+def test_killed_registration_is_taken_up_again(
+    registry: Registry, entry: Entry, store: Store, repository: Path, point: str
+) -> None:
+    """Wherever a registration was killed, the next one leaves one version and one logged model."""
+    arguments = [str(repository), str(entry.checkpoint), point, KEY]
+    killed = subprocess.run([sys.executable, "-c", REGISTER, *arguments], capture_output=True, timeout=300, check=False)
+    assert killed.returncode == 9
+    assert registry.find(KEY) is None
+    assert registry.register(entry).version == 1
+    (model,) = store.client.search_logged_models([store.experiment_id("dlfd-tiny")])
+    assert str(model.status) == "READY"
+
+
+def test_candidate_is_the_newest_that_passed(registry: Registry, store: Store) -> None:
+    """A version whose gate failed is passed over."""
+    for number, gate in enumerate(["passed", "passed", "failed"], start=1):
+        version_without_model(store, number, gate)
+    assert registry.point_candidate() == 2
+    assert aliases(store) == {"candidate": "2"}
+
+
+def test_without_a_passed_version_there_is_no_candidate(registry: Registry, store: Store) -> None:
+    """The alias goes when the only version behind it no longer passes."""
+    version_without_model(store, 1, "passed")
+    registry.point_candidate()
+    version = read_version(store, MODEL, 1)
+    assert version is not None
+    registry.record_gate(version, "failed", "text")
+    assert registry.point_candidate() is None
+    assert aliases(store) == {}
+    changed = read_version(store, MODEL, 1)
+    assert changed is not None
+    assert (changed.tags["dlfd.gate"], changed.description) == ("failed", "text")
+
+
+def test_unchanged_gate_writes_nothing(registry: Registry, store: Store) -> None:
+    """A decision that stands already does not touch the version."""
+    version_without_model(store, 1, "passed")
+    before = store.client.get_model_version(MODEL, "1").last_updated_timestamp
+    version = read_version(store, MODEL, 1)
+    assert version is not None
+    registry.record_gate(version, "passed", version.description)
+    assert store.client.get_model_version(MODEL, "1").last_updated_timestamp == before
+
+
+def test_the_oldest_of_two_equal_versions_counts(registry: Registry, store: Store) -> None:
+    """Where two machines raced on one server, both go on with the same version."""
+    store.client.create_registered_model(MODEL)
+    for _ in range(2):
+        store.client.create_model_version(MODEL, source="file:///nothing", tags={"dlfd.registration_key": KEY})
+    found = registry.find(KEY)
+    assert found is not None
+    assert found.version == 1
+
+
+def test_missing_version_is_none(store: Store) -> None:
+    """A version that the store does not have is an answer, not an error."""
+    assert read_version(store, MODEL, 7) is None
+
+
+def test_every_part_of_the_key_counts() -> None:
+    """Another model, method, weights, forget list or request makes another version."""
+    parts = {"method": "dlfd", "weights_digest": "a", "forget_list_digest": "b", "requests": "c"}
+    keys = {registration_key(MODEL, **parts), registration_key("other", **parts)}
+    keys |= {registration_key(MODEL, **{**parts, name: "x"}) for name in parts}
+    assert len(keys) == 6
+
+
+def test_few_requests_are_named_and_too_many_counted() -> None:
+    """A tag that would not fit is replaced by the number and a digest, never cut."""
+    assert join_ids(("req-b", "req-a")) == "req-a,req-b"
+    many = tuple(f"req-{number:012x}" for number in range(6000))
+    assert join_ids(many).startswith("6000 requests, sha256:")
+    assert join_ids(many) != join_ids((*many[:-1], "req-other"))
+
+
+def test_entry_of_another_key_is_another_version(registry: Registry, entry: Entry) -> None:
+    """The same weights that answer further requests are a further version."""
+    registry.register(entry)
+    assert registry.register(replace(entry, key="1" * 64)).version == 2

@@ -1,0 +1,135 @@
+"""The training loop: it learns, it resumes to the same result, and it says what it does."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import pytest
+import torch
+from torch import nn
+
+from dlfd_ops.data.images import LabelledImages
+from dlfd_ops.models.classifier import FaceClassifier
+from dlfd_ops.training.batches import BatchPlan
+from dlfd_ops.training.checkpoints import ResumeCheckpoint
+from dlfd_ops.training.launch import start_accelerator
+from dlfd_ops.training.loop import LoopSettings, StepLoss, cosine_rate, run_loop
+from dlfd_ops.training.observer import SilentObserver
+from dlfd_ops.training.supervised import SupervisedObjective
+
+STEPS = 6
+SETTINGS = LoopSettings(
+    title="test",
+    num_steps=STEPS,
+    steps_per_epoch=3,
+    learning_rate=0.05,
+    momentum=0.9,
+    weight_decay=1e-4,
+    gradient_clip=1.0,
+    checkpoint_every=2,
+    seed=0,
+)
+
+
+class Recorder(SilentObserver):
+    """Keeps what the loop tells."""
+
+    def __init__(self) -> None:
+        self.steps: list[int] = []
+        self.epochs: list[int] = []
+
+    def on_step(self, step: int, metrics: Mapping[str, float]) -> None:
+        """Keep the step."""
+        self.steps.append(step)
+
+    def on_epoch(self, epoch: int, metrics: Mapping[str, float]) -> None:
+        """Keep the epoch."""
+        self.epochs.append(epoch)
+
+
+class PowerCut(SupervisedObjective):
+    """Fails at a step, as a killed process would."""
+
+    fail_at = -1
+
+    def step_loss(self, model: nn.Module, step: int) -> StepLoss:
+        """Raise at the step, else go on."""
+        if step == self.fail_at:
+            raise KeyboardInterrupt
+        return super().step_loss(model, step)
+
+
+def supervised(data: LabelledImages) -> PowerCut:
+    """Return the objective of the tests; dropout and flips are on, so randomness matters."""
+    return PowerCut(data, BatchPlan(len(data), 8, 0), flip=True, device=torch.device("cpu"), rank=0, num_processes=1)
+
+
+def weights(model: nn.Module) -> torch.Tensor:
+    """Return all parameters and buffers as one vector."""
+    return torch.cat([tensor.detach().double().flatten() for tensor in model.state_dict().values()])
+
+
+def test_a_resumed_run_ends_where_an_unbroken_one_does(
+    tmp_path: Path, make_images: Callable[..., LabelledImages], make_classifier: Callable[..., FaceClassifier]
+) -> None:
+    """Cut between two checkpoints, a second run gives bit for bit the same weights."""
+    data = make_images(24)
+    unbroken = make_classifier()
+    run_loop(
+        start_accelerator(), unbroken, supervised(data), SETTINGS, ResumeCheckpoint(tmp_path / "a", "k"), Recorder()
+    )
+    cut, checkpoint = supervised(data), ResumeCheckpoint(tmp_path / "b", "k")
+    cut.fail_at = 5
+    with pytest.raises(KeyboardInterrupt):
+        run_loop(start_accelerator(), make_classifier(), cut, SETTINGS, checkpoint, Recorder())
+    resumed, recorder = make_classifier(seed=99), Recorder()
+    run_loop(start_accelerator(), resumed, supervised(data), SETTINGS, checkpoint, recorder)
+    assert torch.equal(weights(resumed), weights(unbroken))
+    assert recorder.steps == [6]
+    assert recorder.epochs == [2]
+
+
+def test_a_checkpoint_of_other_inputs_is_not_resumed(
+    tmp_path: Path, make_images: Callable[..., LabelledImages], make_classifier: Callable[..., FaceClassifier]
+) -> None:
+    """Another key starts from the beginning."""
+    cut = supervised(make_images(24))
+    cut.fail_at = 5
+    with pytest.raises(KeyboardInterrupt):
+        run_loop(
+            start_accelerator(), make_classifier(), cut, SETTINGS, ResumeCheckpoint(tmp_path, "old"), SilentObserver()
+        )
+    model = make_classifier()
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1, momentum=0.9)
+    assert ResumeCheckpoint(tmp_path, "old").load(model, optimizer)[0] == 4
+    assert ResumeCheckpoint(tmp_path, "new").load(model, optimizer) == (0, {})
+
+
+def test_a_damaged_checkpoint_costs_time_only(tmp_path: Path, make_classifier: Callable[..., FaceClassifier]) -> None:
+    """Torn JSON or torn tensors mean a fresh start."""
+    model = make_classifier()
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1, momentum=0.9)
+    checkpoint = ResumeCheckpoint(tmp_path, "k")
+    checkpoint.save(4, model, optimizer, {})
+    (tmp_path / "step-4.safetensors").write_bytes(b"torn")
+    assert checkpoint.load(model, optimizer) == (0, {})
+    (tmp_path / "state.json").write_text("{")
+    assert checkpoint.load(model, optimizer) == (0, {})
+
+
+def test_checkpoints_hold_no_pickle_and_are_private(
+    tmp_path: Path, make_classifier: Callable[..., FaceClassifier]
+) -> None:
+    """Only safetensors and JSON, readable by their owner alone; older states go."""
+    model = make_classifier()
+    checkpoint = ResumeCheckpoint(tmp_path, "k")
+    for step in (2, 4):
+        checkpoint.save(step, model, torch.optim.SGD(model.parameters(), lr=0.1), {})
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["state.json", "step-4.safetensors"]
+    assert {path.stat().st_mode & 0o777 for path in tmp_path.iterdir()} == {0o600}
+
+
+def test_cosine_rate_goes_from_the_largest_to_zero() -> None:
+    """At the start the largest, half way the half, at the end zero."""
+    assert [cosine_rate(step, 10, 0.2) for step in (0, 5, 10)] == pytest.approx([0.2, 0.1, 0.0])

@@ -1,0 +1,143 @@
+"""The contract of every unlearning method."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from torch import nn
+
+from dlfd_ops.data.images import LabelledImages
+from dlfd_ops.errors import BadInput
+from dlfd_ops.models.classifier import FaceClassifier, to_unit
+from dlfd_ops.params import UnlearnSection, load_params
+from dlfd_ops.unlearning.method import Batch, Resources, UnlearningMethod, UnlearningStep
+from dlfd_ops.unlearning.registry import DLFD_VARIANTS, METHODS, build_method, method_name
+
+SHIPPED = load_params(Path(__file__).parents[2] / "params.yaml").unlearn
+NAMES = [*(f"dlfd/{variant}" for variant in DLFD_VARIANTS), *(name for name in METHODS if name != "dlfd")]
+
+
+def settings_of(name: str) -> UnlearnSection:
+    """Return the shipped settings with another method, as small as a test allows."""
+    method, _, variant = name.partition("/")
+    dlfd = SHIPPED.dlfd.model_copy(
+        update={
+            "variant": variant or "anchored",
+            "anchored": SHIPPED.dlfd.anchored.model_copy(update={"bank_size": 16, "bank_refresh": 2}),
+            "paper": SHIPPED.dlfd.paper.model_copy(update={"steps": 2}),
+        }
+    )
+    return SHIPPED.model_copy(update={"method": method, "dlfd": dlfd})
+
+
+class Case:
+    """A model, its frozen original, and one step's batches."""
+
+    def __init__(
+        self,
+        make_images: Callable[..., LabelledImages],
+        make_classifier: Callable[..., FaceClassifier],
+        labels: int = 1,
+    ) -> None:
+        self.model = make_classifier(labels=labels)
+        original = make_classifier(labels=labels).eval().requires_grad_(False)
+        self.resources = Resources(original, make_images(20, seed=3, labels=labels), torch.device("cpu"), seed=0)
+        self.retain = make_images(8, seed=1, labels=labels)
+        self.forget = make_images(8, seed=2, labels=labels)
+
+    def step(self, number: int, *, push: bool = True) -> UnlearningStep:
+        """Return one step."""
+        batches = [Batch(to_unit(data.images), data.targets) for data in (self.retain, self.forget)]
+        return UnlearningStep(batches[0], batches[1], step=number, progress=number / 4, push=push)
+
+    def run(self, method: UnlearningMethod, model: nn.Module, number: int, *, push: bool = True) -> torch.Tensor:
+        """Return the loss of one step, dropout drawn alike."""
+        torch.manual_seed(number)
+        model.train(method.training_mode)
+        return method.loss(model, self.step(number, push=push)).loss
+
+
+@pytest.fixture(params=[1, 3], ids=["single-label", "multi-label"])
+def case(
+    request: pytest.FixtureRequest,
+    make_images: Callable[..., LabelledImages],
+    make_classifier: Callable[..., FaceClassifier],
+) -> Case:
+    """A single-label and a multi-label case."""
+    return Case(make_images, make_classifier, labels=request.param)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_loss_is_finite_and_reaches_the_weights(name: str, case: Case) -> None:
+    """A step under the push gives a finite scalar whose gradient moves some weight, and leaves the original alone."""
+    method = build_method(settings_of(name), case.resources)
+    before = [tensor.clone() for tensor in case.resources.original.state_dict().values()]
+    loss = case.run(method, case.model, 0)
+    assert loss.shape == ()
+    assert torch.isfinite(loss)
+    loss.backward()  # type: ignore[no-untyped-call]
+    gradients = [p.grad.abs().sum() for p in case.model.parameters() if p.grad is not None]
+    assert sum(gradients) > 0
+    after = case.resources.original.state_dict().values()
+    assert all(torch.equal(old, new) for old, new in zip(before, after, strict=True))
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_without_a_push_the_forget_batch_has_no_say(name: str, case: Case) -> None:
+    """Below the threshold of the dynamic schedule a method repairs: other forget images change nothing."""
+    losses = []
+    for images in (case.forget.images, 255 - case.forget.images):
+        case.forget = LabelledImages(images, case.forget.targets, case.forget.sample_ids, case.forget.subject_keys)
+        method = build_method(settings_of(name), case.resources)
+        losses.append(float(case.run(method, case.model, 0, push=False).detach()))
+    assert losses[0] == pytest.approx(losses[1], abs=1e-6)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_restored_method_goes_on_alike(name: str, case: Case) -> None:
+    """A method restored between two refreshes gives the same loss as the one that went on."""
+    method = build_method(settings_of(name), case.resources)
+    case.run(method, case.model, 0)
+    restored = build_method(settings_of(name), case.resources)
+    restored.restore(method.state())
+    assert torch.equal(case.run(method, case.model, 1), case.run(restored, case.model, 1))
+
+
+def test_an_unknown_method_is_bad_input(case: Case) -> None:
+    """The message lists the known names."""
+    with pytest.raises(BadInput, match="fine_tune"):
+        build_method(SHIPPED.model_copy(update={"method": "magic"}), case.resources)
+
+
+def test_names_carry_the_variant() -> None:
+    """Tags say which DLFD it was."""
+    assert [method_name(settings_of(name)) for name in NAMES] == NAMES
+
+
+def test_anchored_moves_forget_losses_up(
+    make_images: Callable[..., LabelledImages], make_classifier: Callable[..., FaceClassifier]
+) -> None:
+    """Where the forget set is known better than the anchor set, the loss transport pushes its losses up."""
+    case = Case(make_images, make_classifier)
+    forget, anchor = case.forget, case.resources.anchor
+    wrong = LabelledImages(anchor.images, 1 - anchor.targets, anchor.sample_ids, anchor.subject_keys)
+    with torch.no_grad():
+        # The head is made to know the forget labels: its losses then lie below those of mislabelled anchors.
+        features = case.model.eval().features(to_unit(forget.images))
+        centres = torch.stack([features[forget.targets == label].mean(0) for label in (0, 1)])
+        case.model.head.weight.copy_(40 * (centres - centres.mean(0)))
+        case.model.head.bias.copy_(-(case.model.head.weight @ centres.mean(0)))
+    resources = Resources(case.resources.original, wrong, torch.device("cpu"), seed=0)
+    method = build_method(settings_of("dlfd/anchored"), resources)
+    optimizer = torch.optim.SGD(case.model.parameters(), lr=0.01)
+    losses = []
+    for number in range(4):
+        result = method.loss(case.model, case.step(number))
+        losses.append(float(result.metrics["loss_transport"]))
+        optimizer.zero_grad()
+        result.loss.backward()  # type: ignore[no-untyped-call]
+        optimizer.step()
+    assert losses[-1] < losses[0]

@@ -1,0 +1,161 @@
+"""Laws and closed forms of optimal transport, and POT as an independent solver."""
+
+from __future__ import annotations
+
+import numpy as np
+import ot
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from dlfd_ops.unlearning.dlfd.transport import class_conditional, cosine_cost, line_transport, sinkhorn
+
+SIZES = st.integers(min_value=1, max_value=12)
+SEEDS = st.integers(min_value=0, max_value=10_000)
+
+
+def random_cost(rows: int, columns: int, seed: int) -> torch.Tensor:
+    """Return a cost matrix of random directions."""
+    generator = torch.Generator().manual_seed(seed)
+    return cosine_cost(torch.randn(rows, 5, generator=generator), torch.randn(columns, 5, generator=generator))
+
+
+@given(rows=SIZES, columns=SIZES, seed=SEEDS)
+@settings(max_examples=60, deadline=None)
+def test_a_converged_plan_has_uniform_marginals(rows: int, columns: int, seed: int) -> None:
+    """Rows sum to 1/N within the tolerance, columns to 1/M exactly."""
+    result = sinkhorn(random_cost(rows, columns, seed), epsilon=0.1, max_iterations=2000, tolerance=1e-4)
+    assert result.converged
+    assert torch.allclose(result.plan.sum(dim=0), torch.full((columns,), 1 / columns), atol=1e-5)
+    assert (result.plan.sum(dim=1) - 1 / rows).abs().sum() <= 1e-4 + 1e-5
+
+
+@given(rows=SIZES, columns=SIZES, seed=SEEDS, scale=st.floats(0.1, 10))
+@settings(max_examples=40, deadline=None)
+def test_cost_scales_with_the_cost_matrix(rows: int, columns: int, seed: int, scale: float) -> None:
+    """Scaling cost and epsilon together scales the transport cost and keeps the plan."""
+    cost = random_cost(rows, columns, seed)
+    one = sinkhorn(cost, epsilon=0.1, max_iterations=500, tolerance=1e-5)
+    scaled = sinkhorn(scale * cost, epsilon=scale * 0.1, max_iterations=500, tolerance=1e-5)
+    assert float(scaled.cost) == pytest.approx(scale * float(one.cost), rel=1e-3, abs=1e-6)
+
+
+@given(size=SIZES, other=SIZES, seed=SEEDS)
+@settings(max_examples=40, deadline=None)
+def test_transport_is_symmetric(size: int, other: int, seed: int) -> None:
+    """There and back costs the same."""
+    cost = random_cost(size, other, seed)
+    there = sinkhorn(cost, epsilon=0.1, max_iterations=5000, tolerance=1e-6)
+    back = sinkhorn(cost.T, epsilon=0.1, max_iterations=5000, tolerance=1e-6)
+    assert float(there.cost) == pytest.approx(float(back.cost), rel=1e-3, abs=1e-5)
+
+
+@pytest.mark.parametrize("epsilon", [0.5, 0.05, 0.01])
+def test_sinkhorn_agrees_with_pot(epsilon: float) -> None:
+    """The plan is POT's log-domain Sinkhorn plan, also at the paper's small epsilon."""
+    cost = random_cost(20, 15, seed=3).double()
+    ours = sinkhorn(cost, epsilon=epsilon, max_iterations=20_000, tolerance=1e-9)
+    theirs = ot.sinkhorn(
+        np.full(20, 1 / 20),
+        np.full(15, 1 / 15),
+        cost.numpy(),
+        epsilon,
+        method="sinkhorn_log",
+        numItermax=20_000,
+        stopThr=1e-12,
+    )
+    assert np.abs(ours.plan.numpy() - theirs).sum() < 1e-5
+
+
+def test_small_epsilon_approaches_exact_transport() -> None:
+    """The entropic cost falls to the exact cost of POT's network simplex."""
+    cost = random_cost(16, 16, seed=5).double()
+    exact = ot.emd2(np.full(16, 1 / 16), np.full(16, 1 / 16), cost.numpy())
+    loose = float(sinkhorn(cost, epsilon=0.5, max_iterations=5000, tolerance=1e-8).cost)
+    tight = float(sinkhorn(cost, epsilon=0.002, max_iterations=50_000, tolerance=1e-6).cost)
+    assert tight == pytest.approx(exact, abs=2e-3)
+    assert loose > tight
+
+
+def test_gradient_is_that_of_the_entropic_value() -> None:
+    """By the envelope theorem the gradient with respect to the cost is the plan: checked by finite differences."""
+    cost = random_cost(4, 5, seed=7).double()
+    cost.requires_grad_(True)
+    result = sinkhorn(cost, epsilon=0.2, max_iterations=20_000, tolerance=1e-12)
+    (gradient,) = torch.autograd.grad(result.cost, cost)
+
+    def value(matrix: torch.Tensor) -> float:
+        plan = sinkhorn(matrix, epsilon=0.2, max_iterations=20_000, tolerance=1e-12).plan
+        return float((plan * matrix).sum() + 0.2 * (plan * (plan.log() - 1)).sum())
+
+    for row, column in [(0, 0), (2, 3), (3, 4)]:
+        step = torch.zeros_like(cost)
+        step[row, column] = 1e-5
+        slope = (value(cost.detach() + step) - value(cost.detach() - step)) / 2e-5
+        assert float(gradient[row, column]) == pytest.approx(slope, rel=1e-4, abs=1e-8)
+
+
+def test_too_few_iterations_are_told() -> None:
+    """A result that has not converged says so."""
+    result = sinkhorn(random_cost(20, 15, seed=1), epsilon=0.001, max_iterations=1, tolerance=1e-6)
+    assert not result.converged
+    assert result.iterations == 1
+
+
+@pytest.mark.parametrize(("shape", "epsilon"), [((0, 3), 0.1), ((3,), 0.1), ((2, 2), 0.0)])
+def test_senseless_problems_are_refused(shape: tuple[int, ...], epsilon: float) -> None:
+    """Empty, flat or unregularised problems raise ValueError."""
+    with pytest.raises(ValueError, match="must be"):
+        sinkhorn(torch.zeros(shape), epsilon=epsilon, max_iterations=5, tolerance=0.1)
+
+
+def test_cosine_cost_bounds() -> None:
+    """Same direction costs 0, opposite 2, orthogonal 1, whatever the lengths."""
+    x = torch.tensor([[2.0, 0.0]])
+    y = torch.tensor([[5.0, 0.0], [-1.0, 0.0], [0.0, 3.0]])
+    assert torch.allclose(cosine_cost(x, y), torch.tensor([[0.0, 2.0, 1.0]]), atol=1e-6)
+
+
+def test_class_conditional_transport_stays_in_its_class() -> None:
+    """With balanced classes and the penalty no mass moves between classes."""
+    labels = torch.tensor([0, 0, 1, 1])
+    cost = class_conditional(random_cost(4, 4, seed=2), labels, labels.flip(0), penalty=2.0)
+    plan = sinkhorn(cost, epsilon=0.05, max_iterations=2000, tolerance=1e-5).plan
+    assert plan[labels[:, None] != labels.flip(0)[None, :]].sum() < 1e-6
+
+
+def test_multi_label_penalty_is_the_share_of_labels_that_differ() -> None:
+    """Two of three labels that differ cost two thirds of the penalty."""
+    x, y = torch.tensor([[1.0, 0.0, 1.0]]), torch.tensor([[0.0, 1.0, 1.0]])
+    assert class_conditional(torch.zeros(1, 1), x, y, penalty=3.0).item() == pytest.approx(2.0)
+
+
+@given(size=st.integers(1, 40), seed=SEEDS)
+@settings(max_examples=40, deadline=None)
+def test_line_transport_agrees_with_pot(size: int, seed: int) -> None:
+    """The sorted matching costs what POT's network simplex finds for the same Huber cost."""
+    generator = torch.Generator().manual_seed(seed)
+    values = 4 * torch.rand(size, generator=generator, dtype=torch.float64)
+    target = 4 * torch.rand(size, generator=generator, dtype=torch.float64)
+    goal = torch.quantile(target, (torch.arange(size, dtype=torch.float64) + 0.5) / size)
+    distance = (values[:, None] - goal[None, :]).abs()
+    cost = torch.where(distance < 1, distance.square() / 2, distance - 0.5)
+    exact = ot.emd2(np.full(size, 1 / size), np.full(size, 1 / size), cost.numpy())
+    assert float(line_transport(values, target)) == pytest.approx(float(exact), abs=1e-6)
+
+
+def test_line_transport_pulls_toward_the_target() -> None:
+    """A set that lies above its target is pulled down, and one that has arrived is left alone."""
+    target = torch.linspace(0, 1, 50)
+    values = (target + 0.25).requires_grad_(True)
+    (gradient,) = torch.autograd.grad(line_transport(values, target), values)
+    assert (gradient > 0).all()
+    arrived = torch.quantile(target, (torch.arange(50) + 0.5) / 50)
+    assert float(line_transport(arrived, target)) == pytest.approx(0, abs=1e-9)
+
+
+def test_line_transport_of_a_far_shift_costs_the_distance() -> None:
+    """Beyond a distance of one the cost grows linearly: c - 1/2."""
+    target = torch.zeros(30)
+    assert float(line_transport(target + 3, target)) == pytest.approx(2.5)

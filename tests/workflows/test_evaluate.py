@@ -1,0 +1,296 @@
+"""The evaluate stage on a tiny repository: files, keys, ledger, what it refuses, and DVC reading its outputs."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import json
+import os
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from PIL import Image
+
+from dlfd_ops.audit.ledger import Ledger
+from dlfd_ops.data.manifest import Manifest, ManifestInfo, read_manifest, write_manifest
+from dlfd_ops.deletion.forget_list import ForgetList, ForgetRow, SampleCount, read_forget_list, write_forget_list
+from dlfd_ops.errors import BadInput
+from dlfd_ops.evaluation.report import ModelEvaluation, evaluate_model
+from dlfd_ops.evaluation.results import RetrainedRecord, flatten, read_metrics, write_retrained
+from dlfd_ops.models.checkpoint import save_classifier, weights_digest
+from dlfd_ops.models.classifier import FaceClassifier, ModelCard
+from dlfd_ops.params import Params, load_params
+from dlfd_ops.workflows.evaluate import Metrics, evaluate, load_sets
+
+SIZE = 16
+CLASSES: dict[str, tuple[str, ...]] = {"age_group": ("young", "old")}
+COUNTS = {"train": 20, "anchor": 2, "validation": 6, "test": 10}
+NUM_FORGET = 6
+MODELS = {"original", "unlearned", "retrained"}
+REPOSITORY = Path(__file__).parents[2]
+OUTPUTS = ["losses.csv", "losses.png", "losses.svg", "roc.csv", "roc.png", "roc.svg"]
+
+
+@dataclass(frozen=True)
+class Tiny:
+    """A repository after the unlearn stage, and the parameters that fit it."""
+
+    root: Path
+    params: Params
+
+    @property
+    def forget_list(self) -> ForgetList:
+        """As the stage reads it."""
+        return read_forget_list(self.root / "deletion/forget_list.parquet")
+
+    def judge(self, seed: int) -> ModelEvaluation:
+        """Evaluate another model, as the retrain stage does."""
+        manifest = read_manifest(self.root / "data/prepared/manifest.parquet")
+        sets = load_sets(manifest, self.forget_list.sample_ids, self.params.base.labels)
+        return evaluate_model(_model(seed), sets, self.params.evaluate, seed=0, device="cpu")
+
+    def write_record(self, forget_list_digest: str) -> RetrainedRecord:
+        """Write ``metrics/retrained.json`` for a forget list."""
+        manifest = read_manifest(self.root / "data/prepared/manifest.parquet")
+        record = RetrainedRecord(self.judge(seed=9), 7.0, forget_list_digest, manifest.digest())
+        write_retrained(record, self.root / "metrics/retrained.json")
+        return record
+
+
+def _model(seed: int, size: int = SIZE) -> FaceClassifier:
+    torch.manual_seed(seed)
+    return FaceClassifier(ModelCard("resnet18", ("age_group",), CLASSES, size)).eval()
+
+
+def _keyed(*parts: object) -> str:
+    return hashlib.sha256(repr(parts).encode()).hexdigest()
+
+
+def _write_faces(prepared: Path) -> Manifest:
+    generator = np.random.default_rng(0)
+    rows = []
+    for split, count in COUNTS.items():
+        for number in range(count):
+            sample = _keyed(split, number)
+            path = Path("images") / sample[:2] / f"{sample}.png"
+            (prepared / path).parent.mkdir(parents=True, exist_ok=True)
+            Image.fromarray(generator.integers(0, 256, (SIZE, SIZE, 3), dtype=np.uint8)).save(prepared / path)
+            rows.append((sample, str(path), _keyed("subject", split, number), split, number % 2))
+    frame = pd.DataFrame(rows, columns=["sample_id", "path", "subject_key", "split", "age_group"])
+    frame = frame.sort_values("sample_id").reset_index(drop=True)
+    manifest = Manifest(frame, ManifestInfo("tiny", "0" * 16, SIZE, CLASSES), prepared)
+    write_manifest(manifest, prepared / "manifest.parquet")
+    return manifest
+
+
+def _forget(root: Path, sample_ids: list[str]) -> None:
+    request = "req-0123456789ab"
+    rows = tuple(ForgetRow(sample, (request,)) for sample in sorted(sample_ids))
+    write_forget_list(
+        root / "deletion/forget_list.parquet", ForgetList(rows, {request: SampleCount(len(rows), other=0)})
+    )
+
+
+@pytest.fixture(scope="module")
+def template(tmp_path_factory: pytest.TempPathFactory) -> Tiny:
+    """The repository as the unlearn stage leaves it; tests work on copies."""
+    root = tmp_path_factory.mktemp("template") / "repository"
+    manifest = _write_faces(root / "data/prepared")
+    _forget(root, list(manifest.split("train").rows["sample_id"])[:NUM_FORGET])
+    for seed, name in enumerate(("original", "unlearned")):
+        save_classifier(_model(seed), root / "models" / name)
+    (root / "metrics").mkdir()
+    (root / "metrics/train.json").write_text('{"seconds": 3.5}')
+    (root / "metrics/unlearn.json").write_text('{"seconds": 1.25, "method": "dlfd"}')
+    (root / "metrics/retrained.json").write_text("{}\n")
+    params = load_params(REPOSITORY / "params.yaml")
+    base = params.base.model_copy(update={"labels": ("age_group",), "image_size": SIZE, "seed": 0})
+    return Tiny(root, params.model_copy(update={"base": base}))
+
+
+def _copy(template: Tiny, root: Path) -> Tiny:
+    # Hard links are enough: everything is written by rename.
+    shutil.copytree(template.root, root, copy_function=os.link)
+    return Tiny(root, template.params)
+
+
+@pytest.fixture
+def tiny(template: Tiny, tmp_path: Path) -> Tiny:
+    """A repository that is a test's own."""
+    return _copy(template, tmp_path / "repository")
+
+
+@dataclass(frozen=True)
+class Judged(Tiny):
+    """A repository after the evaluate stage, with a retrained model.
+
+    Attributes:
+        record: the retrained model's.
+        metrics: what the stage returned.
+    """
+
+    record: RetrainedRecord
+    metrics: Metrics
+
+
+@pytest.fixture(scope="module")
+def judged(template: Tiny, tmp_path_factory: pytest.TempPathFactory) -> Judged:
+    """A repository that the tests only read, or run the stage on again."""
+    tiny = _copy(template, tmp_path_factory.mktemp("judged") / "repository")
+    record = tiny.write_record(tiny.forget_list.digest())
+    return Judged(tiny.root, tiny.params, record, evaluate(tiny.params, tiny.root))
+
+
+def _rows(path: Path) -> list[dict[str, str]]:
+    with path.open(newline="") as stream:
+        return list(csv.DictReader(stream))
+
+
+def test_writes_metrics_and_plots_of_every_model(judged: Judged) -> None:
+    """Every metric stands for every model, beside the seconds; all figures and their numbers are there."""
+    flat = read_metrics(judged.root / "metrics/unlearning.json")
+    assert flat == flatten(judged.metrics)
+    assert set(judged.metrics) == {"original", "unlearned", "retrained", "retrain_gap", "seconds"}
+    assert len({frozenset(judged.metrics[name]) for name in ("original", "unlearned", "retrained", "retrain_gap")}) == 1
+    assert {"original.accuracy", "unlearned.mia_tpr_at_fpr_0.001", "unlearned.nomus"} <= set(flat)
+    assert (flat["seconds.train"], flat["seconds.unlearn"]) == (3.5, 1.25)
+    assert sorted(path.name for path in (judged.root / "plots").iterdir()) == OUTPUTS
+
+
+def test_plot_numbers_cover_every_image_and_name_none(judged: Judged) -> None:
+    """One loss an image of forget and test set; no sample, no subject, and an order that tells nothing."""
+    losses = _rows(judged.root / "plots/losses.csv")
+    for model in MODELS:
+        for name, count in (("forget", NUM_FORGET), ("test", COUNTS["test"])):
+            values = [float(row["loss"]) for row in losses if (row["model"], row["set"]) == (model, name)]
+            assert len(values) == count
+            assert values == sorted(values)
+    rows = read_manifest(judged.root / "data/prepared/manifest.parquet").rows
+    for output in ("plots/losses.csv", "plots/roc.csv", "plots/losses.svg", "metrics/unlearning.json"):
+        text = (judged.root / output).read_text()
+        assert not any(key[:12] in text for key in (*rows["sample_id"], *rows["subject_key"]))
+
+
+def test_the_retrained_model_is_compared_and_drawn(judged: Judged) -> None:
+    """With a record for this forget list: its metrics, the gap, and its curves."""
+    metrics = judged.metrics
+    assert metrics["retrained"] == judged.record.evaluation.metrics
+    gap = metrics["unlearned"]["loss"] - metrics["retrained"]["loss"]
+    assert gap != 0
+    assert metrics["retrain_gap"]["loss"] == pytest.approx(gap, abs=1e-6)
+    assert {row["model"] for row in _rows(judged.root / "plots/losses.csv")} == MODELS
+    assert {row["model"] for row in _rows(judged.root / "plots/roc.csv")} == MODELS
+
+
+def test_running_again_changes_nothing_and_is_recorded_once(judged: Judged) -> None:
+    """Same bytes; one event, with the weights and the forget list that it was made on."""
+    plots = {name: (judged.root / "plots" / name).read_bytes() for name in OUTPUTS}
+    assert evaluate(judged.params, judged.root) == judged.metrics
+    assert {name: (judged.root / "plots" / name).read_bytes() for name in OUTPUTS} == plots
+    (event,) = Ledger(judged.root / "audit/ledger.jsonl").events()
+    assert event.kind == "evaluated"
+    assert event.data["weights_digest"] == weights_digest(judged.root / "models/unlearned")
+    assert event.data["forget_list_digest"] == judged.forget_list.digest()
+    assert event.data["metrics"] == flatten({name: judged.metrics[name] for name in ("original", "unlearned")})
+
+
+def test_a_record_of_another_forget_list_is_left_aside_with_a_warning(
+    tiny: Tiny, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A stale oracle answers another question: it reaches neither the metrics nor the gate."""
+    tiny.write_record("0" * 64)
+    assert set(evaluate(tiny.params, tiny.root)) == {"original", "unlearned", "seconds"}
+    assert "another forget list" in caplog.text
+
+
+def test_an_empty_forget_list_is_chance(tiny: Tiny) -> None:
+    """Nobody to forget: the stage ends well, and says chance."""
+    _forget(tiny.root, [])
+    metrics = evaluate(tiny.params, tiny.root)
+    assert metrics["unlearned"]["mia_auc"] == 0.5
+    assert "accuracy_forget" not in metrics["unlearned"]
+
+
+def test_a_sample_to_forget_that_was_never_trained_on_is_refused(tiny: Tiny) -> None:
+    """The forget list must fit the manifest."""
+    _forget(tiny.root, [_keyed("train", 0), _keyed("test", 0), _keyed("nobody", 0)])
+    with pytest.raises(BadInput, match="train split; received 2 of 3"):
+        evaluate(tiny.params, tiny.root)
+
+
+def test_a_model_of_another_size_is_refused(tiny: Tiny) -> None:
+    """A model that was trained on other images is named."""
+    save_classifier(_model(0, size=32), tiny.root / "models/unlearned")
+    with pytest.raises(BadInput, match="models/unlearned must predict"):
+        evaluate(tiny.params, tiny.root)
+
+
+def test_a_diverged_model_is_refused_and_leaves_no_metrics(tiny: Tiny) -> None:
+    """NaN weights end in one line, and nothing stands there that a gate could read."""
+    model = _model(1)
+    torch.nn.init.constant_(model.head.weight, float("nan"))
+    save_classifier(model, tiny.root / "models/unlearned")
+    with pytest.raises(BadInput, match="every loss must be finite"):
+        evaluate(tiny.params, tiny.root)
+    assert not (tiny.root / "metrics/unlearning.json").exists()
+    assert not (tiny.root / "audit/ledger.jsonl").exists()
+
+
+@pytest.mark.parametrize(
+    "missing",
+    [
+        "data/prepared/manifest.parquet",
+        "deletion/forget_list.parquet",
+        "models/original/weights.safetensors",
+        "models/unlearned/model.json",
+        "metrics/train.json",
+        "metrics/unlearn.json",
+        "metrics/retrained.json",
+    ],
+)
+def test_a_missing_input_is_one_clear_error(tiny: Tiny, missing: str) -> None:
+    """Each input is asked for by name."""
+    (tiny.root / missing).unlink()
+    with pytest.raises(BadInput, match=Path(missing).name):
+        evaluate(tiny.params, tiny.root)
+
+
+def _dvc(root: Path, *arguments: str) -> str:
+    command = [sys.executable, "-m", "dvc", *arguments]
+    return subprocess.run(command, cwd=root, check=True, capture_output=True, text=True).stdout
+
+
+def test_dvc_shows_metrics_and_plots(judged: Judged, tmp_path: Path) -> None:
+    """A real DVC repository reads the metrics under the contract's names, and both plots with their templates."""
+    root = tmp_path / "dvc"
+    for folder in (judged.root / "metrics", judged.root / "plots", REPOSITORY / "configs/plots"):
+        shutil.copytree(folder, root / folder.relative_to(REPOSITORY if "configs" in folder.parts else judged.root))
+    (root / "dvc.yaml").write_text(
+        "metrics: [metrics/unlearning.json]\n"
+        "plots:\n"
+        "- Losses: {template: configs/plots/losses.json, x: loss, y: {plots/losses.csv: loss}}\n"
+        "- ROC: {template: configs/plots/roc.json, x: fpr, y: {plots/roc.csv: tpr}}\n"
+    )
+    _dvc(root, "init", "--no-scm", "--quiet")
+    shown = json.loads(_dvc(root, "metrics", "show", "--json"))
+    assert flatten(shown[""]["data"]["metrics/unlearning.json"]["data"]) == flatten(judged.metrics)
+    plots = json.loads(_dvc(root, "plots", "show", "--json", "--split"))["data"]
+    assert {name: _data_rows(shown) for name, (shown,) in plots.items()} == {
+        "Losses": _rows(root / "plots/losses.csv"),
+        "ROC": _rows(root / "plots/roc.csv"),
+    }
+
+
+def _data_rows(plot: dict[str, Any]) -> list[dict[str, str]]:
+    """What DVC puts into the place of a template's data, without the revision that it adds."""
+    drawn = plot["anchor_definitions"]["<DVC_METRIC_DATA>"]
+    assert "<DVC_METRIC_DATA>" in json.dumps(plot["content"])
+    return [{key: value for key, value in row.items() if key not in {"rev", "field", "filename"}} for row in drawn]

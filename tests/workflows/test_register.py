@@ -1,0 +1,317 @@
+"""The register stage on a small repository with a real store."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+import torch
+
+from dlfd_ops.audit.ledger import Ledger
+from dlfd_ops.data.manifest import Manifest, ManifestInfo, write_manifest
+from dlfd_ops.deletion.forget_list import ForgetList, ForgetRow, SampleCount, write_forget_list
+from dlfd_ops.deletion.parent import Parent, write_parent
+from dlfd_ops.errors import BadInput
+from dlfd_ops.models.checkpoint import save_classifier, weights_digest
+from dlfd_ops.models.classifier import FaceClassifier, ModelCard
+from dlfd_ops.params import Params, load_params
+from dlfd_ops.tracking.runs import model_run
+from dlfd_ops.tracking.store import open_store
+from dlfd_ops.workflows.register import Receipt, register
+
+PARAMS = Path(__file__).parents[2] / "params.yaml"
+MODEL = "face-tiny"
+REQUESTS = ("req-000000000001", "req-000000000002")
+METRICS: dict[str, dict[str, float]] = {
+    "original": {"accuracy": 0.6, "mia_auc": 0.8, "nomus": 0.5},
+    "unlearned": {"accuracy": 0.58, "mia_auc": 0.53, "nomus": 0.76},
+    "seconds": {"train": 3.0, "unlearn": 1.0},
+}
+FORGET_LIST = ForgetList(
+    rows=(ForgetRow(f"{0:064x}", REQUESTS), ForgetRow(f"{1:064x}", REQUESTS[:1])),
+    counts={REQUESTS[0]: SampleCount(2, 0), REQUESTS[1]: SampleCount(1, 0)},
+)
+REGISTER = """
+import sys
+from pathlib import Path
+from dlfd_ops.params import Params
+from dlfd_ops.workflows.register import register
+root = Path(sys.argv[1])
+print(register(Params.model_validate_json((root / "params.json").read_text()), root).version)
+"""
+SERVE = """
+import sys
+sys.modules["dlfd_ops"] = None  # from here on, importing it fails
+import mlflow, numpy as np
+mlflow.set_tracking_uri(sys.argv[1])
+print(np.asarray(mlflow.pyfunc.load_model(sys.argv[2]).predict(np.zeros((3, 3, 32, 32), np.float32))).shape)
+"""
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _embedded_store() -> Iterator[None]:
+    """No test reaches a store outside of its own folder."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.delenv("MLFLOW_TRACKING_URI", raising=False)
+        yield
+
+
+def small_params(**policy: float) -> Params:
+    """Return the shipped parameters for the small data set, with another policy."""
+    content = load_params(PARAMS).model_dump(by_alias=True)
+    content["base"].update({"dataset": "tiny", "labels": ["gender"], "image_size": 32})
+    content["register"]["model_name"] = MODEL
+    content["register"]["policy"].update(policy)
+    return Params.model_validate(content)
+
+
+def small_manifest(root: Path) -> Manifest:
+    """Return five samples of five people."""
+    splits = ["train", "train", "anchor", "validation", "test"]
+    rows = pd.DataFrame(
+        {
+            "sample_id": [f"{row:064x}" for row in range(5)],
+            "path": [f"images/00/{row:064x}.png" for row in range(5)],
+            "subject_key": [f"{row + 16:064x}" for row in range(5)],
+            "split": splits,
+            "gender": [0, 1, 0, 1, 0],
+        }
+    )
+    return Manifest(rows, ManifestInfo("tiny", "0" * 16, 32, {"gender": ("female", "male")}), root / "data/prepared")
+
+
+def make_repository(root: Path) -> Path:
+    """Write everything that the stage reads."""
+    card = ModelCard("resnet18", ("gender",), {"gender": ("female", "male")}, 32)
+    for seed, model in enumerate(("original", "unlearned")):
+        torch.manual_seed(seed)
+        save_classifier(FaceClassifier(card), root / "models" / model)
+    write_manifest(small_manifest(root), root / "data/prepared/manifest.parquet")
+    write_forget_list(root / "deletion/forget_list.parquet", FORGET_LIST)
+    write_parent(root / "deletion/parent.json", Parent())
+    write_json(root / "metrics/unlearning.json", METRICS)
+    write_json(root / "metrics/unlearn.json", {"seconds": 1.0, "method": "dlfd/anchored"})
+    return root
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write a JSON file with its folder."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(value))
+
+
+@pytest.fixture(scope="module")
+def inputs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A repository that nothing was registered from."""
+    return make_repository(tmp_path_factory.mktemp("inputs"))
+
+
+@pytest.fixture
+def unregistered(inputs: Path, tmp_path: Path) -> Path:
+    """A copy of that repository."""
+    return Path(shutil.copytree(inputs, tmp_path / "repository"))
+
+
+@pytest.fixture(scope="module")
+def registered(inputs: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Receipt, str]:
+    """A repository with both versions, its receipt, and the run that trained the original."""
+    root = Path(shutil.copytree(inputs, tmp_path_factory.mktemp("registered") / "repository"))
+    with model_run(small_params(), "original", manifest=small_manifest(root), root=root) as run:
+        run.set_weights(root / "models/original")
+    return root, register(small_params(), root), run.run_id
+
+
+def tags(root: Path, version: int) -> dict[str, str]:
+    """Return the tags of a version."""
+    return dict(open_store(root).client.get_model_version(MODEL, str(version)).tags)
+
+
+def aliases(root: Path) -> dict[str, str]:
+    """Return the aliases of the model."""
+    found = open_store(root).client.get_registered_model(MODEL).aliases
+    return {name: str(version) for name, version in found.items()}
+
+
+def test_original_is_version_1_and_unlearned_version_2(registered: tuple[Path, Receipt, str]) -> None:
+    """The lineage begins with the original; the receipt names both and matches the file."""
+    root, receipt, _ = registered
+    assert (receipt.original_version, receipt.version, receipt.gate) == (1, 2, "passed")
+    assert receipt.store == "sqlite:///mlflow.db"
+    assert json.loads((root / "registry/version.json").read_text()) == asdict(receipt)
+    assert aliases(root) == {"candidate": "2"}
+
+
+def test_unlearned_version_carries_every_tag(registered: tuple[Path, Receipt, str]) -> None:
+    """The tags of the outside contract stand on the version."""
+    root, receipt, _ = registered
+    found = tags(root, 2)
+    assert len(found.pop("dlfd.registration_key")) == 64
+    assert found == {
+        "dlfd.method": "dlfd/anchored",
+        "dlfd.request_ids": ",".join(REQUESTS),
+        "dlfd.forget_list_digest": FORGET_LIST.digest(),
+        "dlfd.forget_count": "2",
+        "dlfd.manifest_digest": small_manifest(root).digest(),
+        "dlfd.dvc_lock_digest": "unknown",
+        "dlfd.git_commit": "unknown",
+        "dlfd.git_dirty": "unknown",
+        "dlfd.parent_version": "1",
+        "dlfd.gate": "passed",
+        "dlfd.weights_digest": weights_digest(root / "models/unlearned"),
+    }
+    assert (receipt.weights_digest, receipt.forget_list_digest, receipt.manifest_digest) == (
+        found["dlfd.weights_digest"],
+        found["dlfd.forget_list_digest"],
+        found["dlfd.manifest_digest"],
+    )
+
+
+def test_original_version_is_known_as_such(registered: tuple[Path, Receipt, str]) -> None:
+    """The root of the lineage names no requests and no gate."""
+    root, _, _ = registered
+    found = tags(root, 1)
+    assert found["dlfd.method"] == "original"
+    assert found["dlfd.weights_digest"] == weights_digest(root / "models/original")
+    assert not {"dlfd.request_ids", "dlfd.gate", "dlfd.parent_version"} & set(found)
+
+
+def test_versions_hang_on_the_runs_that_made_them(registered: tuple[Path, Receipt, str]) -> None:
+    """The original's run is the training's; its numbers are comparable with the unlearned run's by name."""
+    root, receipt, trained = registered
+    client = open_store(root).client
+    assert client.get_model_version(MODEL, "1").run_id == trained
+    assert client.get_model_version(MODEL, "2").run_id == receipt.run_id
+    assert client.get_run(trained).data.metrics["evaluation/mia_auc"] == 0.8
+    assert client.get_run(receipt.run_id).data.metrics["evaluation/mia_auc"] == 0.53
+
+
+def test_ledger_records_registration_and_gate(registered: tuple[Path, Receipt, str]) -> None:
+    """Both events name the version, with digests, requests and every rule."""
+    root, receipt, _ = registered
+    registration, gate = Ledger(root / "audit/ledger.jsonl").events()[:2]
+    assert registration.kind == "registered"
+    assert registration.data == {
+        "model_name": MODEL,
+        "version": 2,
+        "run_id": receipt.run_id,
+        "weights_digest": receipt.weights_digest,
+        "forget_list_digest": receipt.forget_list_digest,
+        "request_ids": list(REQUESTS),
+        "store": "sqlite:///mlflow.db",
+    }
+    assert (gate.kind, gate.data["passed"]) == ("gated", True)
+    assert {rule["rule"] for rule in gate.data["rules"]} == {
+        "max_accuracy_drop",
+        "max_attack_auc_excess",
+        "max_overshoot",
+    }
+
+
+def test_running_twice_makes_one_version(registered: tuple[Path, Receipt, str]) -> None:
+    """The same inputs lead to the same receipt, versions, models and events."""
+    root, receipt, _ = registered
+    store = open_store(root)
+    before = Ledger(root / "audit/ledger.jsonl").head()
+    assert register(small_params(), root) == receipt
+    assert Ledger(root / "audit/ledger.jsonl").head() == before
+    assert len(store.client.search_model_versions(f"name = '{MODEL}'")) == 2
+    assert len(store.client.search_logged_models([store.experiment_id("dlfd-tiny")])) == 2
+    assert len(store.client.search_runs([store.experiment_id("dlfd-tiny")])) == 2
+
+
+def test_another_policy_changes_the_decision_and_not_the_version(registered: tuple[Path, Receipt, str]) -> None:
+    """A version that no longer passes loses tag and alias, is said to fail, and gets both back when it passes."""
+    root, receipt, _ = registered
+    refused = register(small_params(max_attack_auc_excess=0.01), root)
+    assert refused == replace(receipt, gate="failed")
+    assert tags(root, 2)["dlfd.gate"] == "failed"
+    assert aliases(root) == {}
+    assert "FAILED" in (open_store(root).client.get_model_version(MODEL, "2").description or "")
+    assert Ledger(root / "audit/ledger.jsonl").events()[-1].data["passed"] is False
+    assert register(small_params(), root) == receipt
+    assert tags(root, 2)["dlfd.gate"] == "passed"
+    assert aliases(root) == {"candidate": "2"}
+
+
+def test_request_without_training_samples_gets_a_version_that_answers_it(
+    registered: tuple[Path, Receipt, str],
+) -> None:
+    """A further request that changes neither weights nor forget list is named by a version of its own."""
+    root, _, _ = registered
+    further = "req-000000000003"
+    wider = replace(FORGET_LIST, counts={**FORGET_LIST.counts, further: SampleCount(0, 1)})
+    write_forget_list(root / "deletion/forget_list.parquet", wider)
+    try:
+        receipt = register(small_params(), root)
+    finally:
+        write_forget_list(root / "deletion/forget_list.parquet", FORGET_LIST)
+    assert (receipt.original_version, receipt.version) == (1, 3)
+    assert tags(root, 3)["dlfd.request_ids"].endswith(further)
+
+
+@pytest.mark.slow
+def test_registered_version_serves_without_this_package(registered: tuple[Path, Receipt, str], tmp_path: Path) -> None:
+    """Plain MLflow, elsewhere, loads the version by its name."""
+    root, _, _ = registered
+    uri = open_store(root).uri
+    served = subprocess.run(
+        [sys.executable, "-c", SERVE, uri, f"models:/{MODEL}/2"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=True,
+    )
+    assert served.stdout.split("\n")[-2] == "(3, 2)"
+
+
+@pytest.mark.slow
+def test_two_at_once_on_a_fresh_store_make_one_version(unregistered: Path) -> None:
+    """Two stages that start together leave the original, one unlearned version and one set of events."""
+    (unregistered / "params.json").write_text(small_params().model_dump_json(by_alias=True))
+    processes = [
+        subprocess.Popen(
+            [sys.executable, "-c", REGISTER, str(unregistered)],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for _ in range(2)
+    ]
+    outputs = [process.communicate(timeout=600) for process in processes]
+    assert [process.returncode for process in processes] == [0, 0], outputs
+    assert [output[0].split()[-1] for output in outputs] == ["2", "2"]
+    assert len(open_store(unregistered).client.search_model_versions(f"name = '{MODEL}'")) == 2
+    assert [event.kind for event in Ledger(unregistered / "audit/ledger.jsonl").events()] == ["registered", "gated"]
+
+
+def test_method_must_be_named(unregistered: Path) -> None:
+    """Without the method's name there is no version to describe."""
+    write_json(unregistered / "metrics/unlearn.json", {"seconds": 1.0})
+    with pytest.raises(BadInput, match="must name the method"):
+        register(small_params(), unregistered)
+
+
+def test_pinned_parent_must_be_the_original(unregistered: Path) -> None:
+    """A lineage that is not true is not written."""
+    write_parent(unregistered / "deletion/parent.json", Parent(weights_digest="f" * 64))
+    with pytest.raises(BadInput, match="must pin the model"):
+        register(small_params(), unregistered)
+    assert not (unregistered / "registry").exists()
+
+
+@pytest.mark.parametrize("missing", ["metrics/unlearning.json", "models/unlearned/model.json", "deletion/parent.json"])
+def test_missing_input_is_bad_input(unregistered: Path, missing: str) -> None:
+    """Whatever the stage reads is named when it is not there, before anything is registered."""
+    (unregistered / missing).unlink()
+    with pytest.raises(BadInput):
+        register(small_params(), unregistered)
+    assert not (unregistered / "registry").exists()
