@@ -28,7 +28,7 @@ lock:  ## Resolve the dependencies again (needs uv)
 	  --no-emit-index-url --no-emit-find-links --custom-compile-command "make lock"
 
 data/raw.dvc:
-	python -m dlfd_ops.data.adapters.synthetic --root data/raw
+	python -m dlfd_ops.data.synthetic_faces --root data/raw
 	dvc add --quiet data/raw
 
 repro: install data/raw.dvc  ## Run the whole pipeline on synthetic faces, from deletion requests to a model version

@@ -154,6 +154,9 @@ class AnchoredSection(Section):
     """Anchor images whose losses and features are the target."""
     bank_refresh: Annotated[int, Field(ge=1)]
     """Optimiser steps between two refreshes of the bank."""
+    batch_norm: Literal["moving", "frozen"]
+    """``moving``: batch statistics in a step, running ones follow. ``frozen``: the original's statistics throughout;
+    processes then agree exactly, and the learning rate must be about ten times smaller."""
 
 
 class DlfdSection(Section):

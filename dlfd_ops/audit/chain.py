@@ -33,11 +33,29 @@ KINDS: dict[str, frozenset[str]] = {
     ),
     "evaluated": frozenset({"weights_digest", "forget_list_digest", "metrics"}),
     "registered": frozenset(
-        {"model_name", "version", "run_id", "weights_digest", "forget_list_digest", "request_ids", "store"}
+        {
+            "model_name",
+            "version",
+            "run_id",
+            "weights_digest",
+            "forget_list_digest",
+            "request_ids",
+            "store",
+            "provenance",
+        }
     ),
     "gated": frozenset({"model_name", "version", "passed", "rules"}),
 }
 """Kind of event -> the keys of its data, no more and no fewer: nothing unforeseen gets into a file that is kept."""
+
+ABOUT: dict[str, tuple[str, ...]] = {
+    "evaluated": ("weights_digest", "forget_list_digest"),
+    "gated": ("model_name", "version"),
+}
+"""Kinds whose newest event about the same thing counts: a decision taken back and taken again is told each time."""
+
+ONCE: dict[str, tuple[str, ...]] = {"registered": ("store", "model_name", "version", "run_id")}
+"""Kinds told once about the same thing, whatever is told later: registering again cannot launder a changed tag."""
 
 _FIELDS: dict[str, type] = {"seq": int, "at": str, "kind": str, "data": dict, "previous": str, "hash": str}
 

@@ -70,7 +70,11 @@ class Evaluated(Facts):
 
 
 class Registered(Facts):
-    """A version was registered in MLflow."""
+    """A version was registered in MLflow.
+
+    Attributes:
+        provenance: tags of the version that say what it was made from: commit, whether the tree was clean, DVC lock.
+    """
 
     model_name: str
     version: int
@@ -79,6 +83,7 @@ class Registered(Facts):
     forget_list_digest: str
     request_ids: tuple[str, ...]
     store: str
+    provenance: dict[str, str]
 
     def same_version(self, other: Registered | Receipt) -> bool:
         """Return whether ``other`` is about the same version of the same model in the same store."""

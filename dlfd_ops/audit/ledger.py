@@ -19,9 +19,11 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from dlfd_ops.audit.chain import (
+    ABOUT,
     GENESIS,
     KINDS,
     MAX_LINE_BYTES,
+    ONCE,
     Event,
     MalformedLineError,
     Problem,
@@ -64,6 +66,9 @@ class Ledger:
     def append_all(self, items: Sequence[tuple[str, Mapping[str, Any]]]) -> list[Event]:
         """Append events durably, in order; one that stands in the ledger already is not repeated.
 
+        Of the kinds in :data:`ABOUT` the newest event about the same thing counts: a verdict that went from A to B and
+        back to A is told three times. Of those in :data:`ONCE` the first one does, and a later one is dropped.
+
         A last line that a crash left torn is first moved to ``<ledger>.torn-<n>``.
 
         Args:
@@ -80,12 +85,12 @@ class Ledger:
         with self._locked():
             events, tail = self._read()
             self._set_aside(tail)
-            known = {canonical_json([event.kind, event.data]): event for event in events}
+            known = {_identity(event.kind, event.data): event for event in events}
             last = self._intact(events)
             lines, result = [], []
             for kind, data in wanted:
-                identity = canonical_json([kind, data])
-                if identity not in known:
+                identity = _identity(kind, data)
+                if identity not in known or (kind in ABOUT and known[identity].data != data):
                     last = _following(last, kind, data)
                     known[identity] = last
                     lines.append(_line(last))
@@ -195,6 +200,12 @@ class Ledger:
                 received=f"a lock held for over {LOCK_SECONDS:.0f} s",
                 remedy="let the other command end, then run this one again",
             ) from error
+
+
+def _identity(kind: str, data: Mapping[str, Any]) -> str:
+    """Return what two events share when the second only repeats the first, or revises it."""
+    about = ABOUT.get(kind) or ONCE.get(kind)
+    return canonical_json([kind, data if about is None else [data[key] for key in about]])
 
 
 def _following(last: Event | None, kind: str, data: dict[str, Any]) -> Event:

@@ -203,7 +203,7 @@ def _compare_receipt(
         expected = f"the receipt of version {version.registered.version}" if version else "no receipt"
         found = f"version {receipt.version}" if receipt else MISSING
         return Verification(findings=(Finding(RECEIPT, expected, found),), checked=(RECEIPT,))
-    facts_of = version.registered.model_dump(exclude={"request_ids"})
+    facts_of = version.registered.model_dump(exclude={"request_ids", "provenance"})
     if version.resolved:
         facts_of["manifest_digest"] = version.resolved.manifest_digest
     if version.gate:

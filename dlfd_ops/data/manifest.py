@@ -95,7 +95,7 @@ def write_manifest(manifest: Manifest, path: Path) -> None:
     import pyarrow.parquet as pq
 
     table = pa.Table.from_pandas(manifest.rows, preserve_index=False)
-    metadata = {_METADATA_KEY: json.dumps(_info_to_json(manifest.info), sort_keys=True).encode()}
+    metadata = {_METADATA_KEY: json.dumps(_info_to_json(manifest.info)).encode()}
     with atomic_path(path) as temporary:
         pq.write_table(table.replace_schema_metadata(metadata), temporary)
 

@@ -1,7 +1,7 @@
 """Which people stand in train, anchor, validation and test; nobody stands in two.
 
-A person's split depends on the seed and on that person alone. When others are erased from the data nobody moves, so that
-no test person ever becomes one whom the original was trained on.
+A person's split depends on the seed and on that person alone. When others are erased from the data nobody moves, so
+that no test person ever becomes one whom the original was trained on.
 """
 
 from __future__ import annotations

@@ -117,28 +117,28 @@ def _requests(request_ids: Sequence[str]) -> str:
 
 def _numbers(metrics: Mapping[str, float]) -> str:
     models = [model for model in MODELS if any(name.startswith(f"{model}.") for name in metrics)]
-    lines = [
-        "| | " + " | ".join(models) + " | reading |",
-        "|---|" + "---:|" * len(models) + "---|",
-    ]
+    rows = [("", *models, "reading")]
     for metric, label, reading in ROWS:
-        values = [_value(metrics.get(f"{model}.{metric}")) for model in models]
-        lines.append(f"| {label} | " + " | ".join(values) + f" | {reading} |")
-    if "retrained" not in models:
-        lines.append("\nNo model was retrained for comparison.")
-    return "\n".join(lines)
+        rows.append((label, *(_value(metrics.get(f"{model}.{metric}")) for model in models), reading))
+    note = "" if "retrained" in models else "\n\nNo model was retrained for comparison."
+    return _table(rows) + note
 
 
 def _gate(decision: Decision, *, retrained: bool) -> str:
     if not decision.rules:
         return "The policy switches every rule off."
-    reference = "the retrained model's AUC" if retrained else "0.5, as no model was retrained"
-    lines = ["| rule | value | limit | |", "|---|---:|---:|---|"]
+    rows = [("rule", "value", "limit", "")]
     for rule in decision.rules:
         name = f"{escape(rule.rule)} ({RULES[rule.rule]})" if rule.rule in RULES else escape(rule.rule)
-        outcome = "passed" if rule.passed else "**failed**"
-        lines.append(f"| {name} | {_value(rule.value)} | {rule.limit:.4g} | {outcome} |")
-    return "\n".join(lines) + f"\n\nReference of the attack: {reference}."
+        rows.append((name, _value(rule.value), f"{rule.limit:.4g}", "passed" if rule.passed else "**failed**"))
+    reference = "the retrained model's AUC" if retrained else "0.5, as no model was retrained"
+    return _table(rows) + f"\n\nReference of the attack: {reference}."
+
+
+def _table(rows: Sequence[Sequence[str]]) -> str:
+    # MLflow's page shows the columns of a table without any space between them.
+    lines = ["| " + " | ".join([first, *(f"&emsp;{cell}" for cell in rest)]) + " |" for first, *rest in rows]
+    return "\n".join([lines[0], "|" + "---|" * len(rows[0]), *lines[1:]])
 
 
 def _digests(digests: Mapping[str, str]) -> str:

@@ -17,7 +17,8 @@ def gather(part: Tensor) -> Tensor:
     """
     if not dist.is_available() or not dist.is_initialized() or dist.get_world_size() == 1:
         return part
-    return torch.cat(list(all_gather(part)))
+    parts: tuple[Tensor, ...] = all_gather(part)  # type: ignore[no-untyped-call]
+    return torch.cat(parts)
 
 
 def unwrapped(model: nn.Module) -> nn.Module:

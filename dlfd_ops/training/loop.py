@@ -79,6 +79,7 @@ def run_loop(
     model: nn.Module,
     objective: Objective,
     settings: LoopSettings,
+    *,
     checkpoint: ResumeCheckpoint,
     observer: TrainingObserver,
 ) -> float:
@@ -107,7 +108,7 @@ def run_loop(
         steps, desc=settings.title, initial=first, total=settings.num_steps, disable=_hide_progress(accelerator)
     ):
         seed_step(settings.seed, step, accelerator.process_index)
-        result = _optimise(accelerator, wrapped, optimizer, objective, settings, step)
+        result = _optimise(accelerator, wrapped, optimizer, objective, settings, step=step)
         done = step + 1
         if accelerator.is_main_process:
             _inform(observer, result, settings, done)
@@ -129,6 +130,7 @@ def _optimise(
     optimizer: torch.optim.Optimizer,
     objective: Objective,
     settings: LoopSettings,
+    *,
     step: int,
 ) -> StepLoss:
     for group in optimizer.param_groups:

@@ -11,8 +11,6 @@ from dlfd_ops.tracking.registry import GATE_TAG, KEY_TAG, join_ids, read_version
 from dlfd_ops.tracking.store import Store, open_store
 
 RUN = "run"
-UNRECORDED = ("dlfd.git_commit", "dlfd.git_dirty", "dlfd.dvc_lock_digest")
-"""Tags of which the ledger states nothing."""
 
 
 def compare_registry(
@@ -32,7 +30,7 @@ def compare_registry(
     if not registered:
         return Verification(not_checked=("MLflow: no version is registered yet",))
     store = open_store(root)
-    result = Verification(not_checked=(f"MLflow tags {', '.join(UNRECORDED)}: the ledger does not record them",))
+    result = Verification()
     for version in registered:
         result += _compare_unlearned(store, version, receipt if version is in_use else None)
     if in_use is not None and receipt is not None:
@@ -72,6 +70,7 @@ def _expected(version: VersionEvidence) -> dict[str, str]:
         "dlfd.weights_digest": registered.weights_digest,
         "dlfd.forget_list_digest": registered.forget_list_digest,
         "dlfd.request_ids": requests,
+        **registered.provenance,
     }
     if version.resolved:
         expected["dlfd.forget_count"] = str(version.resolved.forget_count)

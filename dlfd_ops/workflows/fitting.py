@@ -66,7 +66,7 @@ def fit(params: Params, manifest: Manifest, kind: ModelKind, curve: str, root: P
     )
     key = sha256_json([kind, params.base.model_dump(), params.train.model_dump(), manifest.digest()])
     run = StageRun(kind=kind, key=key, curve=layout.plot(curve), settings=loop_settings(params, plan, kind))
-    seconds = run_tracked(accelerator, model, objective, run, params, manifest, root)
+    seconds = run_tracked(accelerator, model, objective, run, params=params, manifest=manifest, root=root)
     return Fitted(model, accelerator.device, seconds, accelerator.is_main_process)
 
 

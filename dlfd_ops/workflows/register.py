@@ -218,6 +218,7 @@ def _record(layout: Layout, store: Store, inputs: _Inputs, version: RegisteredVe
         "forget_list_digest": inputs.forget_list.digest(),
         "request_ids": list(inputs.forget_list.request_ids),
         "store": store.description,
+        "provenance": {tag: version.tags[tag] for tag in inputs.provenance.tags()},
     }
     gated = {**named, "passed": inputs.decision.passed, "rules": [asdict(rule) for rule in inputs.decision.rules]}
     Ledger(layout.ledger).append_all([("registered", registered), ("gated", gated)])

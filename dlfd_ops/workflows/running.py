@@ -43,6 +43,7 @@ def run_tracked(
     model: FaceClassifier,
     objective: Objective,
     run: StageRun,
+    *,
     params: Params,
     manifest: Manifest,
     root: Path,
@@ -56,11 +57,11 @@ def run_tracked(
     private = layout.checkpoint(STAGE_OF[run.kind])
     checkpoint = ResumeCheckpoint(private, run.key)
     if not accelerator.is_main_process:
-        return run_loop(accelerator, model, objective, run.settings, checkpoint, SilentObserver())
+        return run_loop(accelerator, model, objective, run.settings, checkpoint=checkpoint, observer=SilentObserver())
     recorder = CurveRecorder(private / "curve.jsonl", run.key)
     with model_run(params, run.kind, manifest=manifest, root=root) as tracked:
         watched = Observers([recorder, tracked])
-        seconds = run_loop(accelerator, model, objective, run.settings, checkpoint, watched)
+        seconds = run_loop(accelerator, model, objective, run.settings, checkpoint=checkpoint, observer=watched)
         save_classifier(model, layout.model(run.kind))
         recorder.write(run.curve)
         tracked.set_weights(layout.model(run.kind))

@@ -61,7 +61,7 @@ def unlearn(params: Params, root: Path = Path()) -> None:
         curve=layout.plot("unlearning.csv"),
         settings=_loop_settings(params, plan),
     )
-    seconds = run_tracked(accelerator, parent, objective, run, params, manifest, root)
+    seconds = run_tracked(accelerator, parent, objective, run, params=params, manifest=manifest, root=root)
     if accelerator.is_main_process:
         write_text(layout.metrics("unlearn"), _numbers(params, seconds))
         _tell_ledger(params, layout, forget_list, parent_digest)

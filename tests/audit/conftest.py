@@ -59,7 +59,15 @@ def history(ledger: Ledger) -> Ledger:
     )
     ledger.append(
         "registered",
-        {**named, "model_name": "face", "version": 2, "run_id": "run-2", "weights_digest": UNLEARNED, "store": STORE},
+        {
+            **named,
+            "model_name": "face",
+            "version": 2,
+            "run_id": "run-2",
+            "weights_digest": UNLEARNED,
+            "store": STORE,
+            "provenance": {"dlfd.git_commit": "c" * 40},
+        },
     )
     rules = [{"rule": "max_accuracy_drop", "value": 0.02, "limit": 0.05, "passed": True}]
     ledger.append("gated", {"model_name": "face", "version": 2, "passed": True, "rules": rules})

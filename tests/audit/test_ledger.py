@@ -268,3 +268,23 @@ def test_a_hundred_thousand_events_verify_in_seconds(tmp_path: Path) -> None:
     started = time.process_time()
     assert Ledger(path).verify(json.loads(lines[-1])["hash"]) == []
     assert time.process_time() - started < 5
+
+
+def test_a_verdict_taken_back_and_taken_again_is_told_each_time(tmp_path: Path) -> None:
+    """The newest decision counts: A, B and A again are three events, and A twice in a row is one."""
+    ledger = Ledger(tmp_path / "audit/ledger.jsonl")
+    for passed in (True, True, False, True, True):
+        ledger.append("gated", {"model_name": "face", "version": 2, "passed": passed, "rules": []})
+    assert [event.data["passed"] for event in ledger.events()] == [True, False, True]
+
+
+def test_a_registration_is_told_once_whatever_is_said_later(tmp_path: Path) -> None:
+    """What the first telling recorded of the tags stays the reference."""
+    ledger = Ledger(tmp_path / "audit/ledger.jsonl")
+    told = {"store": "s", "model_name": "face", "version": 2, "run_id": "r", "weights_digest": "w"}
+    told |= {"forget_list_digest": "f"}
+    for commit in ("a", "b"):
+        data = {**told, "request_ids": [], "provenance": {"dlfd.git_commit": commit}}
+        event = ledger.append("registered", data)
+        assert event.data["provenance"] == {"dlfd.git_commit": "a"}
+    assert len(ledger.events()) == 1

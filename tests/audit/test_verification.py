@@ -212,6 +212,7 @@ def _register_again(history: Ledger, changes: dict[str, Any]) -> None:
             "weights_digest": "9" * 64,
             "forget_list_digest": "8" * 64,
             "store": "sqlite:///mlflow.db",
+            "provenance": {"dlfd.git_commit": "c" * 40},
             **changes,
         },
     )

@@ -77,14 +77,19 @@ def test_a_resumed_run_ends_where_an_unbroken_one_does(
     data = make_images(24)
     unbroken = make_classifier()
     run_loop(
-        start_accelerator(), unbroken, supervised(data), SETTINGS, ResumeCheckpoint(tmp_path / "a", "k"), Recorder()
+        start_accelerator(),
+        unbroken,
+        supervised(data),
+        SETTINGS,
+        checkpoint=ResumeCheckpoint(tmp_path / "a", "k"),
+        observer=Recorder(),
     )
     cut, checkpoint = supervised(data), ResumeCheckpoint(tmp_path / "b", "k")
     cut.fail_at = 5
     with pytest.raises(KeyboardInterrupt):
-        run_loop(start_accelerator(), make_classifier(), cut, SETTINGS, checkpoint, Recorder())
+        run_loop(start_accelerator(), make_classifier(), cut, SETTINGS, checkpoint=checkpoint, observer=Recorder())
     resumed, recorder = make_classifier(seed=99), Recorder()
-    run_loop(start_accelerator(), resumed, supervised(data), SETTINGS, checkpoint, recorder)
+    run_loop(start_accelerator(), resumed, supervised(data), SETTINGS, checkpoint=checkpoint, observer=recorder)
     assert torch.equal(weights(resumed), weights(unbroken))
     assert recorder.steps == [6]
     assert recorder.epochs == [2]
@@ -98,7 +103,12 @@ def test_a_checkpoint_of_other_inputs_is_not_resumed(
     cut.fail_at = 5
     with pytest.raises(KeyboardInterrupt):
         run_loop(
-            start_accelerator(), make_classifier(), cut, SETTINGS, ResumeCheckpoint(tmp_path, "old"), SilentObserver()
+            start_accelerator(),
+            make_classifier(),
+            cut,
+            SETTINGS,
+            checkpoint=ResumeCheckpoint(tmp_path, "old"),
+            observer=SilentObserver(),
         )
     model = make_classifier()
     optimizer = torch.optim.SGD(model.parameters(), lr=0.1, momentum=0.9)

@@ -43,6 +43,8 @@ def main(out: Path) -> None:
     torch.set_num_threads(1)
     accelerator = start_accelerator()
     settings = load_params(Path(__file__).parents[2] / "params.yaml").unlearn
+    frozen = settings.dlfd.anchored.model_copy(update={"batch_norm": "frozen"})
+    settings = settings.model_copy(update={"dlfd": settings.dlfd.model_copy(update={"anchored": frozen})})
     resources = Resources(classifier().eval().requires_grad_(False), images(40, 3), accelerator.device, 0)
     objective = UnlearningObjective(
         build_method(settings, resources),
@@ -56,9 +58,10 @@ def main(out: Path) -> None:
     )
     loop = LoopSettings("tiny", STEPS, STEPS, 0.01, 0.9, 5e-4, 5.0, 2, 0)
     model = classifier()
-    run_loop(accelerator, model, objective, loop, ResumeCheckpoint(out / "checkpoint", "k"), SilentObserver())
+    checkpoint = ResumeCheckpoint(out / "checkpoint", "k")
+    run_loop(accelerator, model, objective, loop, checkpoint=checkpoint, observer=SilentObserver())
     if accelerator.is_main_process:
-        ResumeCheckpoint(out / "checkpoint", "k").clear()
+        checkpoint.clear()
         save_file({k: v.contiguous() for k, v in model.state_dict().items()}, out / "rank-0.safetensors")
 
 

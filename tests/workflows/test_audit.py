@@ -36,6 +36,7 @@ from dlfd_ops.workflows.audit import report, verify
 from dlfd_ops.workflows.register import register
 
 PARAMS = load_params(Path(__file__).parents[2] / "params.yaml")
+PROVENANCE = {"dlfd.git_commit": "c" * 40, "dlfd.git_dirty": "false", "dlfd.dvc_lock_digest": "d" * 64}
 NAME = PARAMS.register_.model_name
 KEY_ID = "0123456789abcdef"
 SPLITS = ("train", "train", "anchor", "validation", "test")
@@ -170,6 +171,7 @@ def _delete(version: int) -> Callable[[Path], None]:
         (_replace("registry/version.json", b"{}"), "registry/version.json"),
         (_tag(2, "dlfd.gate", "failed"), f"MLflow {NAME} version 2 dlfd.gate"),
         (_tag(2, "dlfd.request_ids", ""), f"MLflow {NAME} version 2 dlfd.request_ids"),
+        (_tag(2, "dlfd.git_commit", "0"), f"MLflow {NAME} version 2 dlfd.git_commit"),
         (_tag(2, "dlfd.parent_version", "7"), f"MLflow {NAME} version 2 dlfd.parent_version"),
         (_tag(2, "dlfd.registration_key", "0"), f"MLflow {NAME} version 2 dlfd.registration_key"),
         (_tag(1, "dlfd.weights_digest", "0"), f"MLflow {NAME} version 1 dlfd.weights_digest"),
@@ -389,6 +391,7 @@ def _register(root: Path, store: Store) -> None:
             "dlfd.weights_digest": weights,
             "dlfd.gate": "passed",
             "dlfd.registration_key": sha256_json([NAME, "dlfd", weights, digest, request_id]),
+            **PROVENANCE,
         },
     ]
     store.client.create_registered_model(NAME)
@@ -401,6 +404,7 @@ def _register(root: Path, store: Store) -> None:
         "store": store.description,
         "weights_digest": weights,
         "forget_list_digest": digest,
+        "provenance": PROVENANCE,
     }
     rules = [{"rule": "max_accuracy_drop", "value": 0.02, "limit": 0.05, "passed": True}]
     Ledger(root / "audit/ledger.jsonl").append_all(

@@ -206,7 +206,9 @@ def test_ledger_records_registration_and_gate(registered: tuple[Path, Receipt, s
         "forget_list_digest": receipt.forget_list_digest,
         "request_ids": list(REQUESTS),
         "store": "sqlite:///mlflow.db",
+        "provenance": registration.data["provenance"],
     }
+    assert set(registration.data["provenance"]) == {"dlfd.git_commit", "dlfd.git_dirty", "dlfd.dvc_lock_digest"}
     assert (gate.kind, gate.data["passed"]) == ("gated", True)
     assert {rule["rule"] for rule in gate.data["rules"]} == {
         "max_accuracy_drop",

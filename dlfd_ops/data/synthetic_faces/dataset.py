@@ -130,7 +130,7 @@ def _shots_of(seed: int, index: int) -> Iterator[Shot]:
     group = CLASSES["age_group"][int(rng.integers(len(AGE_SPANS)))]
     gender = CLASSES["gender"][int(rng.integers(2))]
     age = float(rng.uniform(*AGE_SPANS[group]))
-    seeming = float(np.clip(age + (1 + 0.06 * age) * rng.standard_normal(), 1, 90))
+    seeming = float(np.clip(age + (0.5 + 0.04 * age) * rng.standard_normal(), 1, 90))
     feminine = float(np.clip(rng.normal(0.82 if gender == "female" else 0.18, 0.16), 0, 1))
     person = draw_person(rng, age=seeming, feminine=feminine)
     for _ in range(int(rng.integers(6, 15))):

@@ -143,8 +143,8 @@ class _Draw:
 
     @property
     def child(self) -> float:
-        """From 1 at one year to 0 at fifteen."""
-        return min(max((15 - self.age) / 14, 0.0), 1.0)
+        """From 1 at one year to 0 at nineteen."""
+        return min(max((19 - self.age) / 18, 0.0), 1.0)
 
     @property
     def old(self) -> float:
@@ -213,7 +213,7 @@ def _skull(draw: _Draw) -> Skull:
         width=draw.near(0.70 + 0.06 * draw.child - 0.03 * draw.feminine, 0.035),
         depth=draw.near(0.80, 0.03),
         jaw=draw.near(0.55 - 0.35 * draw.feminine * adult - 0.1 * draw.child + 0.2 * draw.old, 0.18, 0, 1),
-        cheek=draw.near(0.35 + 0.55 * draw.child - 0.25 * draw.old, 0.15, 0, 1),
+        cheek=draw.near(0.35 + 0.6 * draw.child - 0.3 * draw.old, 0.1, 0, 1),
         ear=draw.near(0.185 + 0.03 * draw.old, 0.015),
     )
 
@@ -221,8 +221,8 @@ def _skull(draw: _Draw) -> Skull:
 def _eyes(draw: _Draw) -> Eyes:
     return Eyes(
         gap=draw.near(0.295, 0.018),
-        height=draw.near(0.14 * draw.child, 0.025),
-        size=draw.near(0.140 + 0.024 * draw.child + 0.008 * draw.feminine, 0.007),
+        height=draw.near(0.18 * draw.child, 0.02),
+        size=draw.near(0.140 + 0.028 * draw.child + 0.008 * draw.feminine, 0.007),
         tilt=draw.near(0.04 + 0.08 * draw.feminine - 0.14 * draw.old, 0.08),
         lid=draw.near(1.0 + 0.12 * draw.child + 0.08 * draw.feminine - 0.25 * draw.old, 0.1),
         iris=draw.colour(_IRISES, draw.tone + draw.near(0.1, 0.25)),
@@ -241,7 +241,7 @@ def _mouth(draw: _Draw, skin: Colour) -> Mouth:
 
 def _hair(draw: _Draw) -> Hair:
     masculine = 1 - draw.feminine
-    grey = float(np.clip((draw.age - draw.near(52, 8)) / 20, 0, 1))
+    grey = float(np.clip((draw.age - draw.near(48, 5)) / 22, 0, 1))
     long = draw.chance(0.1 + 0.75 * draw.feminine)
     fringe = draw.chance(0.12 + 0.2 * draw.child)
     losing = masculine * float(draw.age > 28)
@@ -263,7 +263,7 @@ def _skin(draw: _Draw) -> Skin:
     rng = draw.rng
     return Skin(
         colour=draw.colour(_SKINS, draw.tone),
-        wrinkles=draw.near(1.15 * draw.old + 0.12 * float(draw.age > 30), 0.07, 0, 1.2) * float(draw.age > 25),
+        wrinkles=draw.near(max(draw.age - 22, 0) / 48, 0.05, 0, 1.2) * float(draw.age > 22),
         freckles=draw.near(0.25 * draw.old - 0.1, 0.25, 0, 1),
         moles=tuple(
             (float(rng.uniform(-0.5, 0.5)), float(rng.uniform(-0.3, 0.85)), float(rng.uniform(0.022, 0.04)))

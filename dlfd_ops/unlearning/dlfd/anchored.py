@@ -11,7 +11,7 @@ from dlfd_ops.models.classifier import to_unit
 from dlfd_ops.models.losses import sample_losses
 from dlfd_ops.training.distributed import gather, unwrapped
 from dlfd_ops.training.loop import StepLoss
-from dlfd_ops.unlearning.dlfd.transport import class_conditional, cosine_cost, sinkhorn, line_transport
+from dlfd_ops.unlearning.dlfd.transport import class_conditional, cosine_cost, line_transport, sinkhorn
 from dlfd_ops.unlearning.method import Resources, UnlearningStep
 
 if TYPE_CHECKING:
@@ -34,8 +34,8 @@ class AnchoredDlfd:
     and below the threshold the first term alone. T is transport on the line, OT entropic transport with cosine
     cost. The bank is a sample of the anchor set, seen through the current model and refreshed every few steps; no
     gradient flows to it. The distillation keeps what the original knew of everybody else (the correlations that the
-    paper sees collapse). Batch-norm statistics and dropout stay frozen: perturbing them destroys an overfitted model
-    within some ten steps.
+    paper sees collapse). Dropout is off. Batch-norm statistics move by default: with frozen ones an overfitted model
+    comes apart within some twenty steps unless the learning rate is very small.
     """
 
     training_mode = False
@@ -47,13 +47,16 @@ class AnchoredDlfd:
 
     def loss(self, model: nn.Module, step: UnlearningStep) -> StepLoss:
         """Return the objective of one step; losses and features are gathered over the processes."""
+        if self._settings.anchored.batch_norm == "moving":
+            _move_batch_norm(model)
         if step.step % self._settings.anchored.bank_refresh == 0:
             self._bank = self._refresh(unwrapped(model), step.step)
+        if not step.push:
+            kept = self._distillation(model(step.retain.images).logits, step.retain.images)
+            return StepLoss(self._settings.anchored.distillation_weight * kept, {"distillation": kept.detach()})
         num_retain = len(step.retain.images)
         output = model(torch.cat([step.retain.images, step.forget.images]))
         kept = self._distillation(output.logits[:num_retain], step.retain.images)
-        if not step.push:
-            return StepLoss(self._settings.anchored.distillation_weight * kept, {"distillation": kept.detach()})
         targets = gather(step.forget.targets)
         losses = gather(sample_losses(output.logits[num_retain:], step.forget.targets))
         layer = output.features if self._settings.features == "penultimate" else output.logits
@@ -97,6 +100,12 @@ class AnchoredDlfd:
         output = model(images)
         features = output.features if self._settings.features == "penultimate" else output.logits
         return {"losses": sample_losses(output.logits, targets), "features": features, "targets": targets}
+
+
+def _move_batch_norm(model: nn.Module) -> None:
+    for module in model.modules():
+        if isinstance(module, nn.modules.batchnorm._BatchNorm):
+            module.train()
 
 
 def divergence(taught: Tensor, logits: Tensor, *, multi_label: bool) -> Tensor:

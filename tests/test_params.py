@@ -1,0 +1,63 @@
+"""``params.yaml``: what is shipped is valid, and what is wrong is named."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import yaml
+
+from dlfd_ops.errors import BadInput
+from dlfd_ops.params import load_params
+
+REPOSITORY = Path(__file__).parents[1]
+SHIPPED = [REPOSITORY / "params.yaml", *sorted((REPOSITORY / "configs/params").glob("*.yaml"))]
+
+
+@pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.name)
+def test_shipped_files_are_valid(path: Path) -> None:
+    """Every params file in the repository loads, and has a model name of its own."""
+    assert load_params(path).register_.model_name
+    names = [load_params(other).register_.model_name for other in SHIPPED]
+    assert len(set(names)) == len(names)
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "message"),
+    [
+        ("base.seed", -1, "base.seed"),
+        ("base.colour", "red", "base.colour"),
+        ("prepare.splits.train", 0.9, "sum to 1"),
+        ("unlearn.method", "magic", "unlearn.method"),
+        ("train.epochs", "many", "train.epochs"),
+        ("base.labels", [], "base.labels"),
+    ],
+)
+def test_a_wrong_value_is_named_with_its_key(key: str, value: object, message: str, tmp_path: Path) -> None:
+    """One line says the key, the rule and the value received."""
+    params = yaml.safe_load((REPOSITORY / "params.yaml").read_text())
+    *sections, name = key.split(".")
+    section = params
+    for inner in sections:
+        section = section[inner]
+    section[name] = value
+    path = tmp_path / "params.yaml"
+    path.write_text(yaml.safe_dump(params))
+    with pytest.raises(BadInput, match=message) as caught:
+        load_params(path)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("content", ["", "- a\n- b\n", "base: [", "a: !!python/object/apply:os.system [ls]"])
+def test_another_file_is_bad_input(content: str, tmp_path: Path) -> None:
+    """Empty, foreign, broken and hostile YAML are refused in one line."""
+    path = tmp_path / "params.yaml"
+    path.write_text(content)
+    with pytest.raises(BadInput):
+        load_params(path)
+
+
+def test_a_missing_file_is_bad_input(tmp_path: Path) -> None:
+    """There is no default that stands in for it."""
+    with pytest.raises(BadInput, match="no such file"):
+        load_params(tmp_path / "params.yaml")
