@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tests.pipeline.conftest import Project
+from tests.pipeline.project import Project
 
 STAGES = ["prepare", "train", "forget_list", "unlearn", "evaluate", "register", "audit"]
 
