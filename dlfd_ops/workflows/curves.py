@@ -25,8 +25,13 @@ class CurveRecorder:
         self._journal = journal
         self._key = key
         self._rows: dict[int, dict[str, float]] = {}
-        for line in journal.read_text().splitlines() if journal.exists() else []:
+        content = journal.read_text() if journal.exists() else ""
+        for line in content.splitlines():
             self._take(line)
+        if content and not content.endswith("\n"):
+            # The torn line of a killed run must not swallow the next one.
+            with journal.open("a") as stream:
+                stream.write("\n")
 
     def on_step(self, step: int, metrics: Mapping[str, float]) -> None:
         """Keep the metrics of a step."""

@@ -20,7 +20,7 @@ from dlfd_ops.files import write_text
 from dlfd_ops.models.checkpoint import load_card, weights_digest
 from dlfd_ops.params import Params, Policy
 from dlfd_ops.tracking.description import Forgotten, describe_original, describe_unlearned
-from dlfd_ops.tracking.provenance import Provenance, read_provenance
+from dlfd_ops.tracking.provenance import UNKNOWN, Provenance, read_provenance
 from dlfd_ops.tracking.registry import GATE_TAG, Entry, RegisteredVersion, Registry, join_ids, registration_key
 from dlfd_ops.tracking.runs import ensure_run, experiment_name
 from dlfd_ops.tracking.store import Store, open_store
@@ -218,7 +218,7 @@ def _record(layout: Layout, store: Store, inputs: _Inputs, version: RegisteredVe
         "forget_list_digest": inputs.forget_list.digest(),
         "request_ids": list(inputs.forget_list.request_ids),
         "store": store.description,
-        "provenance": {tag: version.tags[tag] for tag in inputs.provenance.tags()},
+        "provenance": {tag: version.tags.get(tag, UNKNOWN) for tag in inputs.provenance.tags()},
     }
     gated = {**named, "passed": inputs.decision.passed, "rules": [asdict(rule) for rule in inputs.decision.rules]}
     Ledger(layout.ledger).append_all([("registered", registered), ("gated", gated)])

@@ -1,0 +1,56 @@
+"""The forgetting probe."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+import torch
+
+from dlfd_ops.data.images import LabelledImages
+from dlfd_ops.evaluation.probe import ForgettingProbe
+from dlfd_ops.models.classifier import FaceClassifier, to_unit
+
+
+def probe_of(forget: LabelledImages, validation: LabelledImages) -> ForgettingProbe:
+    """Return a probe over all images."""
+    return ForgettingProbe(forget, validation, images=100, splits=4, batch_size=16, seed=0, device=torch.device("cpu"))
+
+
+def relabelled(model: FaceClassifier, data: LabelledImages, *, right: bool) -> LabelledImages:
+    """Return the images with the labels that the model predicts, or with the others."""
+    with torch.no_grad():
+        predicted = model.eval()(to_unit(data.images)).logits.argmax(dim=1)
+    targets = predicted if right else 1 - predicted
+    return LabelledImages(data.images, targets, data.sample_ids, data.subject_keys)
+
+
+def test_known_and_unknown_sets_are_told_apart(
+    make_images: Callable[..., LabelledImages], make_classifier: Callable[..., FaceClassifier]
+) -> None:
+    """A model that is right on the forget set and wrong on the other scores the worst, 0.5."""
+    model = make_classifier()
+    with torch.no_grad():
+        model.head.weight.mul_(200)
+    known = relabelled(model, make_images(40, seed=1), right=True)
+    unknown = relabelled(model, make_images(40, seed=2), right=False)
+    assert probe_of(known, unknown)(model) == pytest.approx(0.5, abs=0.05)
+
+
+def test_one_set_against_itself_scores_zero(
+    make_images: Callable[..., LabelledImages], make_classifier: Callable[..., FaceClassifier]
+) -> None:
+    """Where there is nothing to tell apart the score is near zero."""
+    data = make_images(60, seed=1)
+    assert probe_of(data, data)(make_classifier()) < 0.15
+
+
+def test_the_model_is_left_in_its_mode(
+    make_images: Callable[..., LabelledImages], make_classifier: Callable[..., FaceClassifier]
+) -> None:
+    """Training goes on in training mode after a probe, batch-norm statistics unmoved."""
+    model = make_classifier().train()
+    before = model.trunk.bn1.running_mean.clone()
+    probe_of(make_images(20, seed=1), make_images(20, seed=2))(model)
+    assert all(module.training for module in model.modules())
+    assert torch.equal(model.trunk.bn1.running_mean, before)
