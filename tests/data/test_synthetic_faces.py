@@ -23,7 +23,6 @@ from dlfd_ops.data.synthetic_faces import (
     Expression,
     Person,
     Photo,
-    dataset,
     draw_person,
     draw_photo,
     render,
@@ -45,6 +44,8 @@ from dlfd_ops.data.synthetic_faces.dataset import (
 from dlfd_ops.data.synthetic_faces.head import head_grid, head_surface
 from dlfd_ops.errors import BadInput
 
+RENDER = "dlfd_ops.data.synthetic_faces.dataset.render"
+"""Where the generator looks its renderer up."""
 TINY = Recipe(subjects=3, seed=5, size=16)
 
 
@@ -276,7 +277,7 @@ def test_faces_of_another_seed_are_not_overwritten(tmp_path: Path) -> None:
 
 def test_a_failure_leaves_nothing_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Where drawing breaks off, neither the folder nor a temporary one stays."""
-    monkeypatch.setattr(dataset, "render", lambda *_: 1 / 0)
+    monkeypatch.setattr(RENDER, lambda *_: 1 / 0)
     with pytest.raises(ZeroDivisionError):
         generate(tmp_path / "raw", TINY)
     assert list(tmp_path.iterdir()) == []
@@ -294,11 +295,11 @@ def test_two_generators_at_once_make_one_data_set(tmp_path: Path, monkeypatch: p
     rival = tmp_path / "raw"
 
     def overtaken(person: Person, photo: Photo, size: int) -> NDArray[np.uint8]:
-        monkeypatch.setattr(dataset, "render", render)
+        monkeypatch.setattr(RENDER, render)
         assert generate(rival, TINY)
         return render(person, photo, size)
 
-    monkeypatch.setattr(dataset, "render", overtaken)
+    monkeypatch.setattr(RENDER, overtaken)
     assert not generate(rival, TINY)
     assert [path.name for path in tmp_path.iterdir()] == ["raw"]
 

@@ -50,7 +50,7 @@ def test_the_model_is_left_in_its_mode(
 ) -> None:
     """Training goes on in training mode after a probe, batch-norm statistics unmoved."""
     model = make_classifier().train()
-    before = model.trunk.bn1.running_mean.clone()
+    before = model.trunk.get_buffer("bn1.running_mean").clone()
     probe_of(make_images(20, seed=1), make_images(20, seed=2))(model)
     assert all(module.training for module in model.modules())
-    assert torch.equal(model.trunk.bn1.running_mean, before)
+    assert torch.equal(model.trunk.get_buffer("bn1.running_mean"), before)

@@ -91,11 +91,11 @@ def _below_bald(hair: Hair, down: Field) -> Field:
 
 def _paint_body(canvas: Canvas, person: Person, photo: Photo, x: Field, y: Field) -> None:
     right = photo.light[0]
-    half = person.skull.width * (0.48 + 0.16 * person.skull.jaw) + 0.5 * np.maximum(y - 1.1, 0) ** 1.5
+    half = person.skull.neck + 0.5 * np.maximum(y - 1.1, 0) ** 1.5
     rounded = 0.35 + 0.35 * np.sqrt(np.clip(1 - (x / half) ** 2, 0, 1))
     light = rounded * (1 + 0.35 * right * x / half) * (1 - 0.35 * ramp(y, 1.25, 0.85))
     blend(canvas, shaded(person.skin.colour, light), edge(half - np.abs(x), 0.04) * (y > 0.2))
-    shoulders = y - 1.22 - 0.22 * np.abs(x) ** 1.5 - 0.2 * bump(x, y - 1.3, 0.35, 0.6)
+    shoulders = y - 1.22 - (0.62 - person.skull.neck) * np.abs(x) ** 1.5 - 0.2 * bump(x, y - 1.3, 0.35, 0.6)
     light = (0.85 + 0.25 * right * x) * (1 - 0.25 * edge(0.05 - shoulders, 0.05))
     blend(canvas, shaded(photo.clothes, light), edge(shoulders, 0.04))
 

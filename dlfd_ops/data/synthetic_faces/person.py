@@ -18,18 +18,29 @@ _SKINS = ((0.97, 0.83, 0.75), (0.91, 0.73, 0.61), (0.82, 0.62, 0.47), (0.66, 0.4
 _HAIRS = ((0.86, 0.70, 0.42), (0.62, 0.30, 0.14), (0.45, 0.29, 0.17), (0.27, 0.17, 0.11), (0.10, 0.08, 0.08))
 _IRISES = ((0.38, 0.56, 0.74), (0.40, 0.55, 0.38), (0.52, 0.38, 0.20), (0.34, 0.21, 0.12), (0.19, 0.12, 0.09))
 _GREY = (0.80, 0.79, 0.78)
+_PALE = (0.74, 0.68, 0.62)
 _LIPSTICK = (0.72, 0.28, 0.28)
 
 
 @dataclass(frozen=True)
 class Skull:
-    """Half width and half depth, jaw from 0 (pointed) to 1 (square), fullness of the cheeks, half height of an ear."""
+    """The shape of head and neck.
+
+    Attributes:
+        width: half width of the head.
+        depth: half depth of the head.
+        jaw: 0 (pointed) to 1 (square).
+        cheek: fullness of the cheeks, 0 to 1.
+        ear: half height of an ear.
+        neck: half width of the neck; the shoulders go with it.
+    """
 
     width: float
     depth: float
     jaw: float
     cheek: float
     ear: float
+    neck: float
 
 
 @dataclass(frozen=True)
@@ -215,6 +226,7 @@ def _skull(draw: _Draw) -> Skull:
         jaw=draw.near(0.55 - 0.35 * draw.feminine * adult - 0.1 * draw.child + 0.2 * draw.old, 0.18, 0, 1),
         cheek=draw.near(0.35 + 0.6 * draw.child - 0.3 * draw.old, 0.1, 0, 1),
         ear=draw.near(0.185 + 0.03 * draw.old, 0.015),
+        neck=draw.near(0.42 - 0.18 * draw.child - 0.07 * draw.feminine * adult, 0.02),
     )
 
 
@@ -241,7 +253,7 @@ def _mouth(draw: _Draw, skin: Colour) -> Mouth:
 
 def _hair(draw: _Draw) -> Hair:
     masculine = 1 - draw.feminine
-    grey = float(np.clip((draw.age - draw.near(48, 5)) / 22, 0, 1))
+    grey = float(np.clip((draw.age - draw.near(40, 4)) / 30, 0, 1))
     long = draw.chance(0.1 + 0.75 * draw.feminine)
     fringe = draw.chance(0.12 + 0.2 * draw.child)
     losing = masculine * float(draw.age > 28)
@@ -262,9 +274,9 @@ def _hair(draw: _Draw) -> Hair:
 def _skin(draw: _Draw) -> Skin:
     rng = draw.rng
     return Skin(
-        colour=draw.colour(_SKINS, draw.tone),
+        colour=mix(draw.colour(_SKINS, draw.tone), _PALE, 0.2 * draw.old),
         wrinkles=draw.near(max(draw.age - 22, 0) / 48, 0.05, 0, 1.2) * float(draw.age > 22),
-        freckles=draw.near(0.25 * draw.old - 0.1, 0.25, 0, 1),
+        freckles=draw.near(0.45 * draw.old - 0.1, 0.2, 0, 1),
         moles=tuple(
             (float(rng.uniform(-0.5, 0.5)), float(rng.uniform(-0.3, 0.85)), float(rng.uniform(0.022, 0.04)))
             for _ in range(int(rng.integers(0, 3)))

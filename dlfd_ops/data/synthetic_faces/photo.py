@@ -101,7 +101,7 @@ def draw_photo(rng: Generator, person: Person, expression: Expression) -> Photo:
     forgets = rng.uniform() < (0.2 if person.glasses else 0.03)
     return Photo(
         expression=expression,
-        yaw=float(np.clip(rng.normal(0, 0.26), -0.6, 0.6)),
+        yaw=float(np.clip(rng.normal(0, 0.22), -0.55, 0.55)),
         pitch=float(rng.normal(0, 0.09)),
         roll=float(rng.normal(0, 0.09)),
         scale=float(rng.uniform(0.67, 0.78)),
@@ -115,15 +115,15 @@ def draw_photo(rng: Generator, person: Person, expression: Expression) -> Photo:
         backdrop=_colour(rng, 0.2, 0.85),
         clothes=_colour(rng, 0.08, 0.8),
         glasses=bool(person.glasses != forgets),
-        occluder=_occluder(rng) if rng.uniform() < 0.06 else None,
-        blur=float(min(rng.gamma(1.2, 0.25), 0.9)),
+        occluder=_occluder(rng) if rng.uniform() < 0.05 else None,
+        blur=float(min(rng.gamma(1.2, 0.22), 0.8)),
         grain=float(rng.uniform(0.006, 0.03)),
         seed=int(rng.integers(2**31)),
     )
 
 
 def _light(rng: Generator) -> tuple[float, float, float]:
-    right, down, towards = float(rng.normal(0, 0.55)), float(rng.uniform(-0.9, 0.1)), 0.9
+    right, down, towards = float(rng.normal(0, 0.45)), float(rng.uniform(-0.9, 0.1)), 0.9
     length = float(np.sqrt(right**2 + down**2 + towards**2))
     return right / length, down / length, towards / length
 
