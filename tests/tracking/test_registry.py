@@ -101,7 +101,7 @@ def test_killed_registration_is_taken_up_again(
 ) -> None:
     """Wherever a registration was killed, the next one leaves one version and one logged model."""
     arguments = [str(repository), str(entry.checkpoint), point, KEY]
-    killed = subprocess.run([sys.executable, "-c", REGISTER, *arguments], capture_output=True, timeout=300, check=False)
+    killed = subprocess.run([sys.executable, "-c", REGISTER, *arguments], capture_output=True, check=False)
     assert killed.returncode == 9
     assert registry.find(KEY) is None
     assert registry.register(entry).version == 1

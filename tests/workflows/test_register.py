@@ -269,7 +269,6 @@ def test_registered_version_serves_without_this_package(registered: tuple[Path, 
         cwd=tmp_path,
         capture_output=True,
         text=True,
-        timeout=300,
         check=True,
     )
     assert served.stdout.split("\n")[-2] == "(3, 2)"
@@ -288,7 +287,11 @@ def test_two_at_once_on_a_fresh_store_make_one_version(unregistered: Path) -> No
         )
         for _ in range(2)
     ]
-    outputs = [process.communicate(timeout=600) for process in processes]
+    try:
+        outputs = [process.communicate() for process in processes]
+    finally:
+        for process in processes:
+            process.kill()
     assert [process.returncode for process in processes] == [0, 0], outputs
     assert [output[0].split()[-1] for output in outputs] == ["2", "2"]
     assert len(open_store(unregistered).client.search_model_versions(f"name = '{MODEL}'")) == 2
