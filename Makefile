@@ -54,7 +54,7 @@ test: check  ## All checks and the fast tests
 	pytest -n 2 -m "not slow"
 
 test-slow: install  ## Servers, browser, kill tests, all architectures
-	pytest -m slow
+	pytest -n 2 -m slow
 
 clean:  ## Remove the environment and what the pipeline made (not the key, not the ledger)
 	rm -rf $(VENV) data/prepared models plots
