@@ -137,7 +137,7 @@ def test_an_expression_shows(expression: str) -> None:
     """Each emotion moves the face: the middle of the picture differs from the neutral one, the background does not."""
     person = _person(4)
     neutral, moved = (render(person, _portrait(person, name)) for name in ("neutral", expression))
-    assert _distance(neutral[20:52, 16:48], moved[20:52, 16:48]) > 2
+    assert _distance(neutral[20:52, 16:48], moved[20:52, 16:48]) > 1
     assert np.array_equal(neutral[:4], moved[:4])
 
 
