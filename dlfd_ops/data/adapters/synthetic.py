@@ -1,16 +1,14 @@
 """The invented faces of :mod:`dlfd_ops.data.synthetic_faces`: the embedded default, which holds no real person.
 
-``python -m dlfd_ops.data.adapters.synthetic --root data/raw --subjects 260 --seed 0`` writes them.
+``python -m dlfd_ops.data.synthetic_faces --root data/raw --subjects 260 --seed 0`` writes them.
 """
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
 from dlfd_ops.data.adapters.adapter import Source, SourceRecord, read_csv_rows
 from dlfd_ops.data.problems import BadRow, Reason
-from dlfd_ops.data.synthetic_faces.__main__ import main
 from dlfd_ops.data.synthetic_faces.dataset import CLASSES, LABELS
 
 
@@ -29,7 +27,3 @@ def read_synthetic(root: Path) -> Source:
         else:
             records.append(SourceRecord(Path(row["image"]), row["subject_id"], labels, None, where))
     return Source(records, CLASSES, LABELS, problems)
-
-
-if __name__ == "__main__":
-    sys.exit(main())
