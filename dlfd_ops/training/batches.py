@@ -7,6 +7,7 @@ same global batches: every process takes its own share of each.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import torch
 from torch import Tensor
@@ -37,12 +38,15 @@ class BatchPlan:
         Epoch after epoch the set is shuffled anew, so a step beyond the first epoch is well defined too.
         """
         epoch, position = divmod(step, self.steps_per_epoch)
-        order = self._order(epoch)
+        order = _order(self.num_samples, self.seed, epoch)
         return order[position * self.batch_size : (position + 1) * self.batch_size]
 
-    def _order(self, epoch: int) -> Tensor:
-        generator = torch.Generator().manual_seed(self.seed * 1_000_003 + epoch)
-        return torch.randperm(self.num_samples, generator=generator)
+
+@lru_cache(maxsize=4)
+def _order(num_samples: int, seed: int, epoch: int) -> Tensor:
+    """Return the order of one epoch; kept, because every step of the epoch asks for it."""
+    generator = torch.Generator().manual_seed(seed * 1_000_003 + epoch)
+    return torch.randperm(num_samples, generator=generator)
 
 
 def share(batch: Tensor, rank: int, num_processes: int) -> Tensor:
