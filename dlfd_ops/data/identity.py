@@ -63,6 +63,10 @@ class SecretKey:
         # surrogatepass: a folder name that is no UTF-8 reaches us with surrogates and must still have a hash.
         return self._keyed_hash(b"subject:" + raw.encode("utf-8", "surrogatepass"))
 
+    def pad(self, purpose: str) -> bytes:
+        """Return 32 bytes that hide something, the same for the same purpose; use a purpose for one content only."""
+        return bytes.fromhex(self._keyed_hash(b"pad:" + purpose.encode()))
+
     def _keyed_hash(self, message: bytes) -> str:
         return hmac.new(self.content, message, hashlib.sha256).hexdigest()
 

@@ -34,12 +34,15 @@ class ManifestInfo:
         key_id: public id of the secret key that the keyed hashes were made with.
         image_size: side of the prepared images, in pixels.
         classes: for every label column, the class names; a label is an index into them.
+        suppressed: images of the source that the suppression list left out; no part of the digest, as what is not
+            there is no content.
     """
 
     dataset: str
     key_id: str
     image_size: int
     classes: dict[str, tuple[str, ...]]
+    suppressed: int = 0
 
 
 @dataclass(frozen=True)
@@ -95,7 +98,9 @@ def write_manifest(manifest: Manifest, path: Path) -> None:
     import pyarrow.parquet as pq
 
     table = pa.Table.from_pandas(manifest.rows, preserve_index=False)
-    metadata = {_METADATA_KEY: json.dumps(_info_to_json(manifest.info)).encode()}
+    metadata = {
+        _METADATA_KEY: json.dumps(_info_to_json(manifest.info) | {"suppressed": manifest.info.suppressed}).encode()
+    }
     with atomic_path(path) as temporary:
         pq.write_table(table.replace_schema_metadata(metadata), temporary)
 
@@ -172,6 +177,7 @@ def _info_from_json(value: dict[str, object]) -> ManifestInfo:
             key_id=str(value["key_id"]),
             image_size=int(str(value["image_size"])),
             classes={str(label): tuple(map(str, names)) for label, names in classes.items()},
+            suppressed=int(str(value.get("suppressed", 0))),
         )
     except (KeyError, AssertionError, TypeError, ValueError) as error:
         raise _broken("its metadata must be complete", type(error).__name__) from error

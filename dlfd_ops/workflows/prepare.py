@@ -24,6 +24,7 @@ from dlfd_ops.errors import BadInput
 from dlfd_ops.files import write_text
 from dlfd_ops.params import Params
 from dlfd_ops.workflows.refusals import BAD_IMAGES_FILE, Refusals
+from dlfd_ops.workflows.suppressing import Suppression
 
 PREPARED = Path("data/prepared")
 
@@ -44,9 +45,11 @@ class PrepareReport:
     """What became of a source's rows; numbers only.
 
     Attributes:
-        read: rows of the source; equals ``kept`` + ``duplicates`` + all of ``skipped``.
+        read: rows of the source; equals ``kept`` + ``suppressed`` + ``duplicates`` + all of ``skipped``.
         kept: distinct usable images.
-        duplicates: further rows with the bytes of a kept image.
+        suppressed: distinct images left out, as the suppression list demands.
+        near_suppressed: kept images that look like suppressed ones; a person must decide about them.
+        duplicates: further rows with the bytes of another image.
         merged_subjects: names given up because they share a photo with another name.
         subjects_in_several_parts: people that the source publishes in more than one part.
         conflicting_labels: kept images whose rows disagree on a label.
@@ -56,6 +59,8 @@ class PrepareReport:
 
     read: int
     kept: int
+    suppressed: int
+    near_suppressed: int
     duplicates: int
     merged_subjects: int
     subjects_in_several_parts: int
@@ -75,22 +80,26 @@ def prepare(params: Params, out: Path = PREPARED) -> PrepareReport:
     """
     key = project_key()
     root = _source_root(params.prepare.root, out)
+    suppression = Suppression(key)
     source = ADAPTERS[params.prepare.source](root)
     _check_source(source, params)
     refusals = Refusals(params.prepare.on_bad_image)
     records = _usable_records(source, params, refusals)
     with _replaced_folder(out) as folder:
         converter = ImageConverter(root, folder / "images", params.base.image_size, _limits(params), key)
-        sightings = _convert(converter, records, refusals, key)
-        if not sightings:
+        sightings, origins = _convert(converter, records, refusals, key)
+        subjects = suppression.leave_out(merge_subjects(sightings), folder / "images")
+        if not subjects:
             raise _nothing_left(refusals)
-        subjects = merge_subjects(sightings)
-        labels, conflicts = agree_labels(sightings, source.classes)
+        kept = {sample_id for subject in subjects for sample_id in subject.sample_ids}
+        labels, conflicts = agree_labels([one for one in sightings if one.sample_id in kept], source.classes)
         rows = _rows(subjects, _assign(subjects, params), labels, source.classes)
-        info = ManifestInfo(params.base.dataset, key.key_id, params.base.image_size, dict(source.classes))
+        suppressed = len(origins) - len(kept)
+        info = ManifestInfo(params.base.dataset, key.key_id, params.base.image_size, dict(source.classes), suppressed)
         manifest = Manifest(rows, info, folder)
         validate_manifest(manifest)
-        report = _report(sightings, subjects, refusals, manifest, conflicts)
+        near = suppression.report_near(subjects, folder / "images", origins)
+        report = _report(sightings, subjects, refusals, manifest, conflicts=conflicts, near=near)
         write_manifest(manifest, folder / "manifest.parquet")
         write_aliases(alias_table(subjects), folder / "aliases.csv")
         write_text(folder / "report.json", json.dumps(asdict(report), indent=2, sort_keys=True) + "\n")
@@ -146,15 +155,18 @@ def _usable_records(source: Source, params: Params, refusals: Refusals) -> list[
 
 def _convert(
     converter: ImageConverter, records: Sequence[SourceRecord], refusals: Refusals, key: SecretKey
-) -> list[Sighting]:
+) -> tuple[list[Sighting], dict[str, SourceRecord]]:
+    """Return the usable rows, and for every sample the first row that it stands in."""
     sightings: list[Sighting] = []
+    origins: dict[str, SourceRecord] = {}
     outcomes = tqdm(converter.convert(records), total=len(records), desc="prepare", unit="image", disable=None)
     for record, outcome in zip(records, outcomes, strict=True):
         if isinstance(outcome, Reason):
             refusals.add(BadRow(record.where, outcome, str(record.path)))
         else:
             sightings.append(_sighting(record, outcome, key))
-    return sightings
+            origins.setdefault(outcome.sample_id, record)
+    return sightings, origins
 
 
 def _sighting(record: SourceRecord, converted: Converted, key: SecretKey) -> Sighting:
@@ -205,13 +217,17 @@ def _report(
     subjects: Sequence[Subject],
     refusals: Refusals,
     manifest: Manifest,
+    *,
     conflicts: int,
+    near: int,
 ) -> PrepareReport:
     by_split = {split: manifest.split(split).rows for split in SPLITS}
     return PrepareReport(
         read=len(sightings) + len(refusals),
         kept=len(manifest),
-        duplicates=len(sightings) - len(manifest),
+        suppressed=manifest.info.suppressed,
+        near_suppressed=near,
+        duplicates=len(sightings) - len(manifest) - manifest.info.suppressed,
         merged_subjects=sum(max(len(subject.aliases) - 1, 0) for subject in subjects),
         subjects_in_several_parts=sum(len(subject.splits) > 1 for subject in subjects),
         conflicting_labels=conflicts,

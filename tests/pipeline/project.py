@@ -11,7 +11,16 @@ from pathlib import Path
 import yaml
 
 REPOSITORY = Path(__file__).resolve().parents[2]
-COPIED = ("dlfd_ops", "pipelines", "configs", "metrics/retrained.json", "dvc.yaml", "params.yaml", ".dvcignore")
+COPIED = (
+    "dlfd_ops",
+    "pipelines",
+    "configs",
+    "deletion/suppression.csv",
+    "metrics/retrained.json",
+    "dvc.yaml",
+    "params.yaml",
+    ".dvcignore",
+)
 
 
 @dataclass(frozen=True)

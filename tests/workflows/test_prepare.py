@@ -21,10 +21,12 @@ from dlfd_ops.data.identity import load_key
 from dlfd_ops.data.images import load_images
 from dlfd_ops.data.manifest import SPLITS, read_manifest
 from dlfd_ops.deletion.forget_list import read_aliases
+from dlfd_ops.deletion.suppression import SUPPRESSION_FILE, append_suppressed, suppress_sample, suppress_subject
 from dlfd_ops.errors import BadInput
 from dlfd_ops.params import Params, load_params
 from dlfd_ops.workflows.prepare import PREPARED, prepare
 from dlfd_ops.workflows.refusals import BAD_IMAGES_FILE
+from dlfd_ops.workflows.suppressing import NEAR_FILE
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 RAW = Path("data/raw")
@@ -34,6 +36,7 @@ RAW = Path("data/raw")
 def _in_an_empty_repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     RAW.mkdir(parents=True)
+    append_suppressed([])
 
 
 def make_params(labels: tuple[str, ...] = ("age",), size: int = 16, **prepare_section: Any) -> Params:
@@ -163,6 +166,67 @@ def test_duplicates_are_one_sample_and_shared_photos_one_person() -> None:
     assert len(known) == 1
     assert aliases == {(names - known).pop(): known.copy().pop()}
     assert (manifest.rows["subject_key"] == known.pop()).sum() == 4
+
+
+REQUEST = "req-0123456789ab"
+
+
+def test_who_was_forgotten_does_not_come_back(caplog: pytest.LogCaptureFixture) -> None:
+    """A listed person goes with every photo, a listed photo alone, and nobody else moves; both are counted."""
+    make_source()
+    before = prepare(make_params())
+    first, key = read_manifest(PREPARED / "manifest.parquet"), load_key()
+    photo = key.sample_id((RAW / "images" / "Person_5_0.png").read_bytes())
+    append_suppressed(
+        [
+            suppress_subject(key.key_id, key.subject_key("Person_3"), REQUEST),
+            suppress_sample(key, photo, "req-ba9876543210"),
+        ]
+    )
+    report = prepare(make_params())
+    manifest = read_manifest(PREPARED / "manifest.parquet")
+    gone = set(first.rows.query(f"subject_key == '{key.subject_key('Person_3')}'")["sample_id"]) | {photo}
+    assert set(first.rows["sample_id"]) - set(manifest.rows["sample_id"]) == gone
+    assert manifest.rows.equals(first.without(gone).rows)
+    assert not [path for path in PREPARED.rglob("*.png") if path.stem in gone]
+    assert (before.suppressed, report.suppressed, manifest.info.suppressed) == (0, 3, 3)
+    assert report.read == report.kept + report.suppressed + report.duplicates
+    assert "3 images of 2 people" in caplog.text
+    for name in ("Person_3_0", "Person_3_1", "Person_5_0"):
+        (RAW / f"images/{name}.png").unlink()
+    assert prepare(make_params(on_bad_image="skip")).suppressed == 0
+    assert read_manifest(PREPARED / "manifest.parquet").digest() == manifest.digest()
+
+
+def test_another_encoding_of_a_suppressed_photo_is_reported_and_kept(caplog: pytest.LogCaptureFixture) -> None:
+    """A person must decide: the private file names the row, the log a number only."""
+    lines = make_source()
+    prepare(make_params())
+    key, original = load_key(), RAW / "images" / "Person_3_0.png"
+    sample_id = key.sample_id(original.read_bytes())
+    prepared = PREPARED / "images" / sample_id[:2] / f"{sample_id}.png"
+    append_suppressed([suppress_sample(key, sample_id, REQUEST, prepared)])
+    Image.open(original).save(RAW / "images/again.webp", lossless=True)
+    write_lines([*lines, "images/again.webp,Person_19,,0"])
+    report = prepare(make_params())
+    assert (report.suppressed, report.near_suppressed, report.kept) == (1, 1, 40)
+    assert "images/again.webp" in NEAR_FILE.read_text()
+    assert REQUEST in NEAR_FILE.read_text()
+    assert stat.S_IMODE(NEAR_FILE.stat().st_mode) == 0o600
+    assert "1 kept images look like" in caplog.text
+    assert "again" not in caplog.text
+    write_lines(lines)
+    assert prepare(make_params()).near_suppressed == 0
+    assert not NEAR_FILE.exists()
+
+
+def test_a_lost_suppression_list_stops_the_stage() -> None:
+    """Without it the forgotten would come back unseen."""
+    make_source()
+    SUPPRESSION_FILE.unlink()
+    with pytest.raises(BadInput, match="suppression"):
+        prepare(make_params())
+    assert not PREPARED.exists()
 
 
 def make_mufac() -> None:
