@@ -12,6 +12,8 @@ from dlfd_ops.digest import sha256_bytes, sha256_json
 GENESIS = "0" * 64
 """What the first event names as the hash before it, and the head of an empty ledger."""
 MAX_LINE_BYTES = 16 << 20
+MAX_PROBLEMS = 100
+"""After so many problems a check stops: a ledger that is wrong throughout needs no longer list."""
 
 KINDS: dict[str, frozenset[str]] = {
     "received": frozenset({"request_id", "key_id", "legal_basis", "received_at", "due_at", "target"}),
@@ -155,22 +157,47 @@ def line_hash(line: bytes, event: Event) -> str | None:
     return sha256_bytes(line[:start] + line[start + len(member) : -1])
 
 
-def check_chain(lines: Iterable[bytes], expected_head: str | None) -> list[Problem]:
-    """Check the lines of a ledger, each and against the one before.
+@dataclass(frozen=True)
+class Chain:
+    """A ledger that was read and checked in one pass.
 
-    After a problem the check goes on from what stands in the file, so that one change is reported once.
+    Attributes:
+        events: every line that is an event; those up to the last problem where the check stopped.
+        problems: what does not hold, in order of the lines; empty when all holds.
+        whole: whether every line but a torn last one is an event, so that ``events`` is the whole history.
+    """
+
+    events: tuple[Event, ...]
+    problems: tuple[Problem, ...]
+    whole: bool
+
+
+def check_chain(lines: Iterable[bytes], expected_head: str | None) -> list[Problem]:
+    """Return what does not hold in a ledger, see :func:`read_chain`."""
+    return list(read_chain(lines, expected_head).problems)
+
+
+def read_chain(lines: Iterable[bytes], expected_head: str | None) -> Chain:
+    """Read the lines of a ledger and check each, by itself and against the one before.
+
+    After a problem the check goes on from what stands in the file, so that one change is reported once. It stops
+    after :data:`MAX_PROBLEMS`.
 
     Args:
         lines: all lines, their ends included.
         expected_head: a hash that must stand in the chain, or ``None``.
     """
+    events: list[Event] = []
     problems: list[Problem] = []
     heads = {GENESIS}
-    seq, previous, number = 0, GENESIS, 0
+    seq, previous, number, whole = 0, GENESIS, 0, True
     broken_before: Problem | None = None
     for number, line in enumerate(lines, start=1):
         if broken_before is not None:
             problems.append(broken_before)
+            whole = False
+        if len(problems) >= MAX_PROBLEMS:
+            return Chain(tuple(events), (*problems, _too_many(number)), whole=False)
         try:
             event = parse_event(line)
         except MalformedLineError as error:
@@ -185,13 +212,14 @@ def check_chain(lines: Iterable[bytes], expected_head: str | None) -> list[Probl
             problems.append(_hash_problem(event, number, computed))
         seq, previous = event.seq, event.hash
         heads.add(event.hash)
+        events.append(event)
     if broken_before is not None:
         problems.append(_torn(broken_before))
     if expected_head is not None and expected_head not in heads:
         problems.append(
             Problem(number + 1, "the head recorded elsewhere must stand in the chain", expected_head, previous)
         )
-    return problems
+    return Chain(tuple(events), tuple(problems), whole)
 
 
 def _link_problems(event: Event, line: int, seq: int, previous: str) -> list[Problem]:
@@ -210,3 +238,7 @@ def _hash_problem(event: Event, line: int, computed: str | None) -> Problem:
 
 def _torn(problem: Problem) -> Problem:
     return Problem(problem.line, "the last line must be whole", problem.expected, problem.found, recoverable=True)
+
+
+def _too_many(line: int) -> Problem:
+    return Problem(line, "the rest is read once these are mended", "fewer problems", f"{MAX_PROBLEMS} before this line")

@@ -85,9 +85,14 @@ class Registered(Facts):
     store: str
     provenance: dict[str, str]
 
-    def same_version(self, other: Registered | Receipt) -> bool:
-        """Return whether ``other`` is about the same version of the same model in the same store."""
-        return (self.model_name, self.version, self.store) == (other.model_name, other.version, other.store)
+    @property
+    def identity(self) -> tuple[str, int, str]:
+        """What makes it this version: model, number, store."""
+        return self.model_name, self.version, self.store
+
+    def same_version(self, receipt: Receipt) -> bool:
+        """Return whether ``receipt`` is about this version."""
+        return self.identity == (receipt.model_name, receipt.version, receipt.store)
 
 
 class GateRule(Facts):
@@ -174,11 +179,8 @@ AnyFacts = TypeVar("AnyFacts", bound=Facts)
 
 def _newest(registered: Sequence[tuple[str, Registered]]) -> list[tuple[str, Registered]]:
     """Drop the registrations that a later one replaced: the same version, after its store was lost."""
-    return [
-        (at, version)
-        for index, (at, version) in enumerate(registered)
-        if not any(version.same_version(later) for _, later in registered[index + 1 :])
-    ]
+    places = {version.identity: place for place, (_, version) in enumerate(registered)}
+    return [registered[place] for place in sorted(places.values())]
 
 
 def check_facts(events: Iterable[Event]) -> None:
@@ -201,20 +203,19 @@ def versions(events: Sequence[Event]) -> list[VersionEvidence]:
     Raises:
         BadInput: an event lacks a fact of its kind; its line is named.
     """
-    resolved = facts(events, "resolved", Resolved)
-    unlearned = facts(events, "unlearned", Unlearned)
-    evaluated = facts(events, "evaluated", Evaluated)
-    gated = facts(events, "gated", Gated)
+    # The last one wins: what was told again later is what counts.
+    resolved = {fact.forget_list_digest: fact for _, fact in facts(events, "resolved", Resolved)}
+    unlearned = {fact.weights_digest: fact for _, fact in facts(events, "unlearned", Unlearned)}
+    evaluated = {fact.weights_digest: fact for _, fact in facts(events, "evaluated", Evaluated)}
+    gated = {(fact.model_name, fact.version): fact for _, fact in facts(events, "gated", Gated)}
     return [
         VersionEvidence(
             at=at,
             registered=version,
-            resolved=_last(fact for _, fact in resolved if fact.forget_list_digest == version.forget_list_digest),
-            unlearned=_last(fact for _, fact in unlearned if fact.weights_digest == version.weights_digest),
-            evaluated=_last(fact for _, fact in evaluated if fact.weights_digest == version.weights_digest),
-            gated=_last(
-                fact for _, fact in gated if (fact.model_name, fact.version) == (version.model_name, version.version)
-            ),
+            resolved=resolved.get(version.forget_list_digest),
+            unlearned=unlearned.get(version.weights_digest),
+            evaluated=evaluated.get(version.weights_digest),
+            gated=gated.get((version.model_name, version.version)),
         )
         for at, version in _newest(facts(events, "registered", Registered))
     ]
@@ -249,7 +250,3 @@ def _lacks(event: Event, fact: str, received: str) -> BadInput:
         received=received,
         remedy="restore audit/ledger.jsonl from git",
     )
-
-
-def _last(found: Iterable[AnyFacts]) -> AnyFacts | None:
-    return next(reversed(list(found)), None)

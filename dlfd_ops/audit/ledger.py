@@ -24,11 +24,12 @@ from dlfd_ops.audit.chain import (
     KINDS,
     MAX_LINE_BYTES,
     ONCE,
+    Chain,
     Event,
     MalformedLineError,
     Problem,
-    check_chain,
     parse_event,
+    read_chain,
 )
 from dlfd_ops.digest import canonical_json, sha256_json
 from dlfd_ops.errors import BadInput, CheckFailed
@@ -121,7 +122,11 @@ class Ledger:
         Returns:
             What does not hold, in order of the lines; empty when all holds.
         """
-        return check_chain(self._lines(), expected_head)
+        return list(self.read(expected_head).problems)
+
+    def read(self, expected_head: str | None = None) -> Chain:
+        """Return the events together with what does not hold, in one pass; see :meth:`verify`."""
+        return read_chain(self._lines(), expected_head)
 
     def _read(self) -> tuple[list[Event], _Tail]:
         events: list[Event] = []

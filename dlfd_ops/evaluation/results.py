@@ -6,12 +6,14 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from dlfd_ops.errors import BadInput
 from dlfd_ops.evaluation.curves import Curves
-from dlfd_ops.evaluation.report import ModelEvaluation
 from dlfd_ops.files import read_bounded, write_text
+
+if TYPE_CHECKING:
+    from dlfd_ops.evaluation.report import ModelEvaluation
 
 MAX_METRICS_BYTES = 4 << 20
 
@@ -82,6 +84,8 @@ def read_retrained(path: Path) -> RetrainedRecord | None:
     value = read_json(path)
     if not value:
         return None
+    from dlfd_ops.evaluation.report import ModelEvaluation  # loads torch, which who reads plain numbers can do without
+
     try:
         metrics = {str(name): float(number) for name, number in value["retrained"].items()}
         return RetrainedRecord(

@@ -20,11 +20,12 @@ from mlflow.models import Model
 from mlflow.protos.databricks_pb2 import RESOURCE_ALREADY_EXISTS, RESOURCE_DOES_NOT_EXIST, ErrorCode
 
 from dlfd_ops.digest import sha256_json
-from dlfd_ops.tracking.packaging import package
 from dlfd_ops.tracking.store import Store
 
 KEY_TAG = "dlfd.registration_key"
 GATE_TAG = "dlfd.gate"
+HEAD_TAG = "dlfd.ledger_head"
+"""Head of the ledger when the version was last registered or promoted: a checkpoint outside of the ledger's file."""
 CANDIDATE = "candidate"
 MAX_TAG_LENGTH = 100_000
 METRIC_PREFIX = "evaluation/"
@@ -212,6 +213,8 @@ class Registry:
         )
         if model.status == LoggedModelStatus.READY:
             return model
+        from dlfd_ops.tracking.packaging import package  # loads torch, which who only reads the registry can do without
+
         model_id = str(model.model_id)
         self._client.log_outputs(entry.run_id, [LoggedModelOutput(model_id, step=0)])
         with TemporaryDirectory() as folder:
@@ -233,6 +236,16 @@ class Registry:
             Metric(METRIC_PREFIX + name, value, now, 0, model_id=model_id) for name, value in entry.metrics.items()
         ]
         self._client.log_batch(entry.run_id, metrics=metrics, synchronous=True)
+
+
+def record_head(store: Store, model_name: str, version: int, head: str) -> None:
+    """State the ledger's head on a version.
+
+    Raises:
+        BadInput: the store does not answer, or the version is not there.
+    """
+    with store.answering():
+        store.client.set_model_version_tag(model_name, str(version), HEAD_TAG, head)
 
 
 def read_version(store: Store, model_name: str, version: int) -> RegisteredVersion | None:

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from datetime import date, datetime
 from pathlib import Path
 
-from dlfd_ops.audit.chain import Event
+from dlfd_ops.audit.chain import GENESIS, Event
 from dlfd_ops.audit.composing import Material, compose
 from dlfd_ops.audit.evidence import check_facts, version_in_use, versions
-from dlfd_ops.audit.ledger import Ledger
 from dlfd_ops.audit.rendering import render
 from dlfd_ops.audit.report import Report
 from dlfd_ops.audit.verification import LEDGER, Finding, Verification, compare_chain, compare_files
-from dlfd_ops.errors import BadInput, DlfdError
+from dlfd_ops.errors import BadInput
 from dlfd_ops.files import write_text
 from dlfd_ops.params import Params
 from dlfd_ops.tracking.provenance import UNKNOWN, data_digest
@@ -77,27 +77,43 @@ def verify(root: Path = Path(), *, expected_head: str | None = None) -> Verifica
         expected_head: a head of the ledger that was noted elsewhere; it must stand in the chain.
 
     Raises:
-        BadInput: there is no ledger, or the MLflow store does not answer.
+        BadInput: there is no ledger, the expected head is no hash, or the MLflow store does not answer.
+    """
+    return sum(verify_parts(root, expected_head=expected_head).values(), Verification())
+
+
+def verify_parts(root: Path = Path(), *, expected_head: str | None = None) -> dict[str, Verification]:
+    """Compare as :func:`verify` does, and return the outcome by what was compared: chain, files, registry.
+
+    Where the chain cannot be read to its end there is nothing to compare the rest with.
     """
     layout = Layout(root)
-    ledger = open_ledger(layout)
-    chain = compare_chain(ledger.verify(expected_head))
+    chain = open_ledger(layout).read(_head(expected_head))
+    parts = {"chain": compare_chain(chain.problems)}
+    unread = Verification(not_checked=("everything else: the ledger cannot be read to its end",))
+    if not chain.whole:
+        return parts | {"files": unread}
     try:
-        events = _readable(ledger)
-    except DlfdError as error:
-        unread = () if chain.findings else (Finding(LEDGER, error.rule, error.received),)
-        rest = "everything else: the ledger cannot be read to its end"
-        return chain + Verification(findings=unread, not_checked=(rest,))
+        check_facts(chain.events)
+    except BadInput as error:
+        return parts | {"files": unread + Verification(findings=(Finding(LEDGER, error.rule, error.received),))}
     found = read_found(layout)
-    registered = versions(events)
+    registered = versions(chain.events)
     in_use = version_in_use(found.receipt, registered)
-    return chain + compare_files(events, found) + compare_registry(root, registered, in_use, found.receipt)
+    heads = {GENESIS, *(event.hash for event in chain.events)}
+    parts["files"] = compare_files(chain.events, found)
+    parts["registry"] = compare_registry(root, registered, in_use, found.receipt, heads)
+    return parts
 
 
-def _readable(ledger: Ledger) -> list[Event]:
-    events = ledger.events()
-    check_facts(events)
-    return events
+def _head(text: str | None) -> str | None:
+    if text is None or re.fullmatch("[0-9a-f]{64}", text):
+        return text
+    raise BadInput(
+        "the expected head must be a hash of 64 lower-case hex digits",
+        received=f"{len(text)} characters",
+        remedy="copy it from where it was noted",
+    )
 
 
 def _last_date(events: Sequence[Event]) -> date:

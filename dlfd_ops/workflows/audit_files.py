@@ -18,10 +18,10 @@ from dlfd_ops.audit.verification import Found
 from dlfd_ops.data.manifest import read_manifest
 from dlfd_ops.deletion.forget_list import read_forget_list
 from dlfd_ops.deletion.requests import read_requests
+from dlfd_ops.digest import sha256_file
 from dlfd_ops.errors import BadInput
 from dlfd_ops.evaluation.results import flatten, read_json
 from dlfd_ops.files import read_bounded
-from dlfd_ops.models.checkpoint import WEIGHTS, weights_digest
 from dlfd_ops.workflows.layout import Layout
 
 MAX_LOSSES_BYTES = 1 << 30
@@ -60,10 +60,9 @@ def read_found(layout: Layout) -> Found:
             damaged[what] = error.strerror or type(error).__name__
         return None
 
-    original, unlearned = (layout.model(kind) / WEIGHTS for kind in ("original", "unlearned"))
     return Found(
-        original=attempt(verification.ORIGINAL, original, lambda path: weights_digest(path.parent)),
-        unlearned=attempt(verification.UNLEARNED, unlearned, lambda path: weights_digest(path.parent)),
+        original=attempt(verification.ORIGINAL, layout.root / verification.ORIGINAL, sha256_file),
+        unlearned=attempt(verification.UNLEARNED, layout.root / verification.UNLEARNED, sha256_file),
         forget_list=attempt(verification.FORGET_LIST, layout.forget_list, lambda path: read_forget_list(path).digest()),
         manifest=attempt(verification.MANIFEST, layout.manifest, lambda path: read_manifest(path).digest()),
         receipt=attempt(verification.RECEIPT, layout.receipt, read_receipt),

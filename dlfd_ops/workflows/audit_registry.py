@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Container, Mapping, Sequence
 from pathlib import Path
 
 from dlfd_ops.audit.evidence import Receipt, VersionEvidence
-from dlfd_ops.audit.verification import Verification, compare_version
-from dlfd_ops.tracking.registry import GATE_TAG, KEY_TAG, join_ids, read_version, registration_key
+from dlfd_ops.audit.timeline import printable
+from dlfd_ops.audit.verification import Finding, Verification, compare_version
+from dlfd_ops.tracking.registry import GATE_TAG, HEAD_TAG, KEY_TAG, join_ids, read_version, registration_key
 from dlfd_ops.tracking.store import Store, open_store
 
 RUN = "run"
 
 
 def compare_registry(
-    root: Path, registered: Sequence[VersionEvidence], in_use: VersionEvidence | None, receipt: Receipt | None
+    root: Path,
+    registered: Sequence[VersionEvidence],
+    in_use: VersionEvidence | None,
+    receipt: Receipt | None,
+    heads: Container[str],
 ) -> Verification:
     """Compare every version of the ledger, and the original that the receipt names, with the store in use.
 
@@ -23,6 +28,7 @@ def compare_registry(
         registered: the versions of the ledger.
         in_use: the one that the receipt names.
         receipt: of the registration.
+        heads: every hash of the chain: the heads that the versions' checkpoints may name.
 
     Raises:
         BadInput: the store does not answer.
@@ -32,13 +38,15 @@ def compare_registry(
     store = open_store(root)
     result = Verification()
     for version in registered:
-        result += _compare_unlearned(store, version, receipt if version is in_use else None)
+        result += _compare_unlearned(store, version, receipt if version is in_use else None, heads)
     if in_use is not None and receipt is not None:
         result += _compare_original(store, in_use, receipt)
     return result
 
 
-def _compare_unlearned(store: Store, version: VersionEvidence, receipt: Receipt | None) -> Verification:
+def _compare_unlearned(
+    store: Store, version: VersionEvidence, receipt: Receipt | None, heads: Container[str]
+) -> Verification:
     registered = version.registered
     what = _name(registered.model_name, registered.version)
     if registered.store != store.description:
@@ -47,7 +55,16 @@ def _compare_unlearned(store: Store, version: VersionEvidence, receipt: Receipt 
     expected = _expected(version)
     if receipt is not None:
         expected["dlfd.parent_version"] = str(receipt.original_version)
-    return compare_version(what, expected, _found(store, registered.model_name, registered.version))
+    found = _found(store, registered.model_name, registered.version)
+    return compare_version(what, expected, found) + _compare_checkpoint(what, found or {}, heads)
+
+
+def _compare_checkpoint(what: str, found: Mapping[str, str], heads: Container[str]) -> Verification:
+    """Check that the ledger still holds the head that stood at its end when the version was registered or promoted."""
+    head = found.get(HEAD_TAG)
+    if head is None or head in heads:
+        return Verification()
+    return Verification(findings=(Finding(f"{what} {HEAD_TAG}", "a hash of the ledger's chain", printable(head)),))
 
 
 def _compare_original(store: Store, version: VersionEvidence, receipt: Receipt) -> Verification:

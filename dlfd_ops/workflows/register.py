@@ -21,7 +21,15 @@ from dlfd_ops.models.checkpoint import load_card, weights_digest
 from dlfd_ops.params import Params, Policy
 from dlfd_ops.tracking.description import Forgotten, describe_original, describe_unlearned
 from dlfd_ops.tracking.provenance import UNKNOWN, Provenance, read_provenance
-from dlfd_ops.tracking.registry import GATE_TAG, Entry, RegisteredVersion, Registry, join_ids, registration_key
+from dlfd_ops.tracking.registry import (
+    GATE_TAG,
+    Entry,
+    RegisteredVersion,
+    Registry,
+    join_ids,
+    record_head,
+    registration_key,
+)
 from dlfd_ops.tracking.runs import ensure_run, experiment_name
 from dlfd_ops.tracking.store import Store, open_store
 from dlfd_ops.workflows.layout import Layout
@@ -102,7 +110,7 @@ def register(params: Params, root: Path = Path()) -> Receipt:
         version = registry.register(entry)
         registry.record_gate(version, entry.tags[GATE_TAG], entry.description)
         candidate = registry.point_candidate()
-        _record(layout, store, inputs, version)
+        record_head(store, version.model_name, version.version, _record(layout, store, inputs, version))
         receipt = Receipt(
             model_name=version.model_name,
             version=version.version,
@@ -209,7 +217,8 @@ def _metrics_of(model: str, metrics: Mapping[str, float]) -> dict[str, float]:
     return own | (gap if model == UNLEARNED else {})
 
 
-def _record(layout: Layout, store: Store, inputs: _Inputs, version: RegisteredVersion) -> None:
+def _record(layout: Layout, store: Store, inputs: _Inputs, version: RegisteredVersion) -> str:
+    """Tell the ledger of the version and of the gate's decision, and return the ledger's head after it."""
     named = {"model_name": version.model_name, "version": version.version}
     registered = {
         **named,
@@ -221,4 +230,6 @@ def _record(layout: Layout, store: Store, inputs: _Inputs, version: RegisteredVe
         "provenance": {tag: version.tags.get(tag, UNKNOWN) for tag in inputs.provenance.tags()},
     }
     gated = {**named, "passed": inputs.decision.passed, "rules": [asdict(rule) for rule in inputs.decision.rules]}
-    Ledger(layout.ledger).append_all([("registered", registered), ("gated", gated)])
+    ledger = Ledger(layout.ledger)
+    ledger.append_all([("registered", registered), ("gated", gated)])
+    return ledger.head()

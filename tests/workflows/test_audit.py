@@ -175,6 +175,7 @@ def _delete(version: int) -> Callable[[Path], None]:
         (_tag(2, "dlfd.parent_version", "7"), f"MLflow {NAME} version 2 dlfd.parent_version"),
         (_tag(2, "dlfd.registration_key", "0"), f"MLflow {NAME} version 2 dlfd.registration_key"),
         (_tag(1, "dlfd.weights_digest", "0"), f"MLflow {NAME} version 1 dlfd.weights_digest"),
+        (_tag(2, "dlfd.ledger_head", "0" * 63 + "1"), f"MLflow {NAME} version 2 dlfd.ledger_head"),
         (_delete(2), f"MLflow {NAME} version 2"),
         (_delete(1), f"MLflow {NAME} version 1"),
     ],
@@ -199,6 +200,25 @@ def test_a_head_that_was_noted_binds_the_past(repository: Path) -> None:
         ledger.append(event.kind, event.data)
     (finding,) = [f for f in verify(repository, expected_head=noted).findings if "head" in f.what]
     assert finding.expected == noted
+
+
+def test_a_head_that_is_no_hash_is_bad_input(repository: Path) -> None:
+    """A mistyped head is told from a ledger that was changed."""
+    with pytest.raises(BadInput, match="64 lower-case hex digits"):
+        verify(repository, expected_head="abc")
+
+
+def test_the_registry_holds_a_checkpoint_of_the_ledger(repository: Path) -> None:
+    """The head that a version carries must stand in the chain: a ledger written anew is found without a noted head."""
+    ledger = Ledger(repository / "audit/ledger.jsonl")
+    _client(repository).set_model_version_tag(NAME, "2", "dlfd.ledger_head", ledger.head())
+    ledger.append("acknowledged", {"request_id": "req-00000000000a"})
+    assert verify(repository).findings == ()
+    events = ledger.events()
+    ledger.path.unlink()
+    ledger.append_all([(event.kind, event.data) for event in events])
+    (finding,) = verify(repository).findings
+    assert finding.what == f"MLflow {NAME} version 2 dlfd.ledger_head"
 
 
 def test_versions_in_another_store_are_named_not_guessed(
