@@ -154,6 +154,7 @@ def test_unlearned_version_carries_every_tag(registered: tuple[Path, Receipt, st
     root, receipt, _ = registered
     found = tags(root, 2)
     assert len(found.pop("dlfd.registration_key")) == 64
+    assert found.pop("dlfd.ledger_head") in {event.hash for event in Ledger(root / "audit/ledger.jsonl").events()}
     assert found == {
         "dlfd.method": "dlfd/anchored",
         "dlfd.request_ids": ",".join(REQUESTS),
