@@ -126,7 +126,9 @@ class Registry:
     def register(self, entry: Entry) -> RegisteredVersion:
         """Return the version of ``entry``, creating it where there is none yet.
 
-        The caller holds the repository's register lock. Tags that stand on an existing version are left as they are.
+        The caller holds the repository's register lock. Another machine may do the same at the same moment: then the
+        older version is the one for both, and the younger one is taken back. Tags that stand on an existing version
+        are left as they are.
 
         Raises:
             BadInput: the store does not answer, or the checkpoint is damaged.
@@ -147,7 +149,7 @@ class Registry:
                 description=entry.description,
                 model_id=str(model.model_id),
             )
-        return _registered(created)
+        return self._settled(_registered(created), entry.key)
 
     def record_gate(self, version: RegisteredVersion, gate: str, description: str) -> None:
         """State a decision that differs from the one that the version was registered with, and the text about it.
@@ -170,16 +172,39 @@ class Registry:
         Raises:
             BadInput: the store does not answer.
         """
-        passed = self._search(f"tags.`{GATE_TAG}` = 'passed'")
-        newest = max((version.version for version in passed), default=None)
-        with self._store.answering():
-            aliases = self._client.get_registered_model(self.model_name).aliases
-            current = aliases.get(CANDIDATE)
-            if newest is not None and str(current) != str(newest):
-                self._client.set_registered_model_alias(self.model_name, CANDIDATE, str(newest))
-            elif newest is None and current is not None:
-                self._client.delete_registered_model_alias(self.model_name, CANDIDATE)
+        # Another machine may register at the same moment: whoever writes last has looked last.
+        while (newest := self._newest_passed()) != (current := self._candidate()):
+            with self._store.answering():
+                if newest is not None:
+                    self._client.set_registered_model_alias(self.model_name, CANDIDATE, str(newest))
+                elif current is not None:
+                    self._client.delete_registered_model_alias(self.model_name, CANDIDATE)
         return newest
+
+    def _newest_passed(self) -> int | None:
+        counting: dict[str, int] = {}
+        for version in self._search(f"tags.`{GATE_TAG}` = 'passed'"):
+            # Of two versions with one key the older counts, see `find`.
+            key = version.tags.get(KEY_TAG, str(version.version))
+            counting[key] = min(version.version, counting.get(key, version.version))
+        return max(counting.values(), default=None)
+
+    def _candidate(self) -> int | None:
+        with self._store.answering():
+            version = self._client.get_registered_model(self.model_name).aliases.get(CANDIDATE)
+        return None if version is None else int(version)
+
+    def _settled(self, created: RegisteredVersion, key: str) -> RegisteredVersion:
+        """Return the version that counts for ``key`` after ``created`` was made, which goes if it is not the one.
+
+        MLflow has no compare-and-set, but gives a number only after the lower ones are there for all to see. So of
+        two machines that created a version at once, the one with the higher number always finds the other's.
+        """
+        oldest = self.find(key) or created
+        if oldest.version != created.version:
+            with self._store.answering():
+                self._client.delete_model_version(self.model_name, str(created.version))
+        return oldest
 
     def _search(self, condition: str) -> list[RegisteredVersion]:
         found: list[RegisteredVersion] = []
@@ -203,14 +228,7 @@ class Registry:
 
     def _logged_model(self, entry: Entry) -> LoggedModel:
         """Return the complete logged model of the entry's key, taking up one that an interrupted run left."""
-        found = self._client.search_logged_models([self._experiment_id], f"tags.`{KEY_TAG}` = '{entry.key}'")
-        model: LoggedModel = (
-            found[0]
-            if found
-            else self._client.create_logged_model(
-                self._experiment_id, name=self.model_name, source_run_id=entry.run_id, tags={KEY_TAG: entry.key}
-            )
-        )
+        model = self._begun(entry)
         if model.status == LoggedModelStatus.READY:
             return model
         from dlfd_ops.tracking.packaging import package  # loads torch, which who only reads the registry can do without
@@ -229,6 +247,25 @@ class Registry:
             self._client.log_model_artifacts(model_id, str(target))
         # Ready only now: a logged model that is ready is complete, whenever the process ends.
         return self._client.finalize_logged_model(model_id, LoggedModelStatus.READY)
+
+    def _begun(self, entry: Entry) -> LoggedModel:
+        """Return the logged model of the entry's key, new and empty where nobody has begun one.
+
+        Of two machines that begin at once, both complete the older one.
+        """
+        if found := self._logged_models(entry.key):
+            return found[0]
+        begun = self._client.create_logged_model(
+            self._experiment_id, name=self.model_name, source_run_id=entry.run_id, tags={KEY_TAG: entry.key}
+        )
+        oldest = self._logged_models(entry.key)[0]
+        if oldest.model_id != begun.model_id:
+            self._client.delete_logged_model(begun.model_id)
+        return oldest
+
+    def _logged_models(self, key: str) -> list[LoggedModel]:
+        found = self._client.search_logged_models([self._experiment_id], f"tags.`{KEY_TAG}` = '{key}'")
+        return sorted(found, key=lambda model: (model.creation_timestamp, model.model_id))
 
     def _log_metrics(self, entry: Entry, model_id: str) -> None:
         now = time.time_ns() // 1_000_000

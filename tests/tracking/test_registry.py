@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import mlflow
 import pytest
@@ -54,12 +56,19 @@ def entry(store: Store, checkpoint: Path) -> Entry:
     return Entry(checkpoint, run_id, {"dlfd.method": "original"}, "**text**", {"accuracy": 0.5}, KEY)
 
 
-def version_without_model(store: Store, number: int, gate: str) -> None:
+def version_without_model(store: Store, number: int, gate: str, tags: Mapping[str, str] | None = None) -> None:
     """Create a version that only stands in the registry: enough for tags and aliases."""
     if number == 1:
         store.client.create_registered_model(MODEL)
-    created = store.client.create_model_version(MODEL, source="file:///nothing", tags={"dlfd.gate": gate})
+    all_tags = {"dlfd.gate": gate, **(tags or {})}
+    created = store.client.create_model_version(MODEL, source="file:///nothing", tags=all_tags)
     assert int(created.version) == number
+
+
+def looked_too_early(registry: Registry, question: str, answer: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the registry's next ``question`` get the ``answer`` of a moment ago, before the other machine wrote."""
+    ask, answers = getattr(registry, question), [answer]
+    monkeypatch.setattr(registry, question, lambda *given: answers.pop() if answers else ask(*given))
 
 
 def aliases(store: Store) -> dict[str, str]:
@@ -149,6 +158,46 @@ def test_the_oldest_of_two_equal_versions_counts(registry: Registry, store: Stor
     found = registry.find(KEY)
     assert found is not None
     assert found.version == 1
+
+
+def test_the_younger_of_two_machines_takes_its_version_back(
+    registry: Registry, entry: Entry, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever looked before the other's version was there finds it afterwards, and one version is left."""
+    first = registry.register(entry)
+    looked_too_early(registry, "find", None, monkeypatch)
+    assert registry.register(entry) == first
+    assert [int(found.version) for found in store.client.search_model_versions(f"name = '{MODEL}'")] == [1]
+
+
+def test_two_machines_complete_one_logged_model(
+    registry: Registry, entry: Entry, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever began a second one leaves it and goes on with the older."""
+    experiment = store.experiment_id("dlfd-tiny")
+    older = store.client.create_logged_model(experiment, name=MODEL, tags={"dlfd.registration_key": KEY})
+    looked_too_early(registry, "_logged_models", [], monkeypatch)
+    registry.register(entry)
+    (model,) = store.client.search_logged_models([experiment])
+    assert (model.model_id, str(model.status)) == (older.model_id, "READY")
+
+
+def test_candidate_follows_a_version_registered_meanwhile(
+    registry: Registry, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An older answer about the versions does not stay behind as the alias."""
+    for number in (1, 2):
+        version_without_model(store, number, "passed")
+    looked_too_early(registry, "_newest_passed", 1, monkeypatch)
+    assert registry.point_candidate() == 2
+    assert aliases(store) == {"candidate": "2"}
+
+
+def test_candidate_is_no_duplicate(registry: Registry, store: Store) -> None:
+    """A duplicate whose maker was killed before taking it back is newer, and counts for nothing."""
+    for number, key in enumerate([KEY, "1" * 64, KEY], start=1):
+        version_without_model(store, number, "passed", {"dlfd.registration_key": key})
+    assert registry.point_candidate() == 2
 
 
 def test_missing_version_is_none(store: Store) -> None:
