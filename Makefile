@@ -26,6 +26,9 @@ $(STAMP): requirements.lock pyproject.toml
 lock:  ## Resolve the dependencies again (needs uv)
 	uv pip compile pyproject.toml --extra dev --python-version 3.11 --output-file requirements.lock \
 	  --no-emit-index-url --no-emit-find-links --custom-compile-command "make lock"
+	uv pip compile deploy/mlflow/requirements.in --constraints requirements.lock --python-version 3.11 \
+	  --output-file deploy/mlflow/requirements.txt --no-annotate --no-emit-index-url --no-emit-find-links \
+	  --custom-compile-command "make lock"
 
 data/raw.dvc:
 	python -m dlfd_ops.data.synthetic_faces --root data/raw
@@ -54,7 +57,7 @@ test: check  ## All checks and the fast tests
 	pytest -n 2 -m "not slow"
 
 test-slow: install  ## Servers, browser, kill tests, all architectures
-	pytest -n 2 -m slow
+	pytest -n 2 --dist loadgroup -m slow
 
 clean:  ## Remove the environment and what the pipeline made (not the key, not the ledger)
 	rm -rf $(VENV) data/prepared models plots

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import yaml
@@ -29,9 +31,11 @@ class Project:
 
     Attributes:
         root: its top folder.
+        variables: environment variables of its user.
     """
 
     root: Path
+    variables: Mapping[str, str] = field(default_factory=dict)
 
     def run(self, *command: str, expect: int = 0, stdin: str | None = None) -> str:
         """Run a command in the repository, check its exit status, and return what it printed."""
@@ -42,7 +46,7 @@ class Project:
             input=stdin,
             capture_output=True,
             text=True,
-            timeout=500,
+            timeout=1000,
             check=False,
         )
         assert done.returncode == expect, f"{command}: {done.returncode}\n{done.stdout}\n{done.stderr}"
@@ -64,7 +68,39 @@ class Project:
             "PATH": f"{scripts}{os.pathsep}{os.environ['PATH']}",
             "PYTHONPATH": str(self.root),
             "OMP_NUM_THREADS": "1",
+            **self.variables,
         }
+
+
+def create_project(root: Path, *, remote: str, variables: Mapping[str, str] | None = None) -> Project:
+    """Fill the empty folder ``root`` with a repository of tiny settings and no data.
+
+    Args:
+        root: its top folder.
+        remote: address of its DVC remote.
+        variables: environment variables of its user.
+    """
+    for name in COPIED:
+        source, target = REPOSITORY / name, root / name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        if source.is_dir():
+            shutil.copytree(source, target, ignore=shutil.ignore_patterns("__pycache__"))
+        else:
+            shutil.copy(source, target)
+    (root / ".gitignore").write_text("__pycache__/\n/.dlfd/\n/mlflow.db*\n/mlruns/\n/mlartifacts/\n")
+    project = Project(root, variables or {})
+    project.set_params(**TINY)
+    for command in (
+        ("git", "init", "--quiet"),
+        ("git", "config", "user.name", "Test"),
+        ("git", "config", "user.email", "test@example.org"),
+        ("dvc", "init", "--quiet"),
+        ("dvc", "remote", "add", "--default", "store", remote),
+        ("git", "add", "--all"),
+        ("git", "commit", "--quiet", "--message", "Start"),
+    ):
+        project.run(*command)
+    return project
 
 
 def _merge(old: dict[str, object], new: dict[str, object]) -> None:
