@@ -203,7 +203,9 @@ class EvaluateSection(Section):
 
 
 class Policy(Section):
-    """Limits of the gate; a null limit switches its rule off."""
+    """Limits of the gate; a null limit switches its rule off. Nothing is converted: ``true`` is no limit of 1."""
+
+    model_config = ConfigDict(strict=True)
 
     max_accuracy_drop: Probability | None
     """Largest test accuracy lost against the original."""
@@ -211,7 +213,16 @@ class Policy(Section):
     """Largest distance of the attack's AUC above the retrained model's, or above 0.5 where none was trained."""
     max_overshoot: Annotated[float, Field(ge=0, le=0.5)] | None
     """Largest distance of the attack's AUC below the retrained model's, or below 0.5 where none was trained."""
+    max_attack_auc_error: Annotated[float, Field(gt=0, le=0.5)] | None
+    """Largest standard error of the two above: fewer photos than it takes are too few to judge by (about 20 photos to
+    forget give 0.066, 35 give 0.050, 100 give 0.030)."""
     min_nomus: Probability | None
+    """Least NoMUS of the unlearned model."""
+    min_evidence: Literal["present", "signed"] | None
+    """``present``: the numbers are those of these weights, these data. ``signed``: they will be signed as well."""
+    require_complete: bool
+    """Whether every open request that the parent does not cover must be on the forget list with all its training
+    samples, and all of that list in the evaluation."""
 
 
 class RegisterSection(Section):

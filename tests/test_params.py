@@ -31,6 +31,15 @@ def test_shipped_files_are_valid(path: Path) -> None:
         ("unlearn.method", "magic", "unlearn.method"),
         ("train.epochs", "many", "train.epochs"),
         ("base.labels", [], "base.labels"),
+        ("register.policy.max_accuracy_drop", -0.01, "max_accuracy_drop"),
+        ("register.policy.max_attack_auc_excess", 0.6, "max_attack_auc_excess"),
+        ("register.policy.max_overshoot", "0.1", "max_overshoot"),
+        ("register.policy.max_attack_auc_error", 0, "max_attack_auc_error"),
+        ("register.policy.min_nomus", 1.5, "min_nomus"),
+        ("register.policy.min_nomus", float("nan"), "min_nomus"),
+        ("register.policy.min_nomus", True, "min_nomus"),
+        ("register.policy.min_evidence", "rumour", "min_evidence"),
+        ("register.policy.require_complete", None, "require_complete"),
     ],
 )
 def test_a_wrong_value_is_named_with_its_key(key: str, value: object, message: str, tmp_path: Path) -> None:

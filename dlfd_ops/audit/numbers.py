@@ -17,6 +17,7 @@ _MEANINGS: dict[str, tuple[str, str]] = {
     "accuracy_retain": ("Accuracy on the people it keeps", "higher is better"),
     "accuracy_forget": ("Accuracy on the forgotten people", "best at its accuracy on people never trained on"),
     "mia_auc": ("Attack: telling forgotten from unseen (AUC)", "0.5 is a coin toss"),
+    "mia_auc_error": ("Attack: standard error of that AUC", "half with four times the photos"),
     "mia_accuracy": ("Attack: accuracy", "0.5 is a coin toss"),
     "mia_tpr_at_fpr_0.01": ("Attack: forgotten photos exposed at 1 % false alarms", "0.01 is chance"),
     "mia_tpr_at_fpr_0.001": ("Attack: forgotten photos exposed at 0.1 % false alarms", "0.001 is chance"),
@@ -34,7 +35,10 @@ _RULES: dict[str, str] = {
     "max_accuracy_drop": "Accuracy lost against the original, at most",
     "max_attack_auc_excess": "Attack AUC above the reference, at most",
     "max_overshoot": "Attack AUC below the reference, at most",
+    "max_attack_auc_error": "Standard error of these two, at most",
     "min_nomus": "NoMUS, at least",
+    "min_evidence": "Evidence, at least (0 is missing, 1 present, 2 signed)",
+    "require_complete": "Requested photos or requests left out, at most",
 }
 
 

@@ -1,11 +1,11 @@
-"""The gate: may a model version pass, by its metrics and the policy? A pure decision."""
+"""The gate: may a model version pass, by its metrics, its facts and the policy? A pure decision."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from dlfd_ops.evaluation.membership import CHANCE
 
@@ -13,9 +13,27 @@ if TYPE_CHECKING:
     from dlfd_ops.params import Policy
 
 Metrics = Mapping[str, float]
+Evidence = Literal["missing", "present", "signed"]
+STRENGTH: Mapping[Evidence, float] = {"missing": 0, "present": 1, "signed": 2}
+"""Evidence as the rule ``min_evidence`` counts it."""
 
 # Metrics are written with six decimals: a value exactly at its limit must not fail over the binary rest of 0.65 - 0.6.
 _ROUNDING = 1e-9
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What the numbers do not say; whoever calls the gate has found it out.
+
+    Attributes:
+        evidence: ``present`` when the metrics are those of the very weights, forget list and data, ``signed`` when they
+            will be signed as well.
+        left_out: training samples asked for, and requests, that are not on the forget list, and samples on it that were
+            not evaluated.
+    """
+
+    evidence: Evidence
+    left_out: int
 
 
 @dataclass(frozen=True)
@@ -48,44 +66,70 @@ class Decision:
     rules: tuple[RuleResult, ...]
 
 
-def decide(metrics: Metrics, policy: Policy) -> Decision:
-    """Hold metrics against the policy. Fails closed: a rule whose metric is missing or not finite fails.
+def decide(metrics: Metrics, facts: Facts, policy: Policy) -> Decision:
+    """Hold metrics and facts against the policy. Fails closed: a rule whose metric is missing or not finite fails.
 
     Args:
         metrics: flat names, as ``dvc metrics show`` prints them: ``unlearned.accuracy``, ``original.accuracy``,
-            ``unlearned.mia_auc``, ``retrained.mia_auc`` (where a model was retrained), ``unlearned.nomus``.
+            ``unlearned.nomus``, ``unlearned.mia_auc`` and ``unlearned.mia_auc_error``, the latter two of ``retrained``
+            as well where a model was retrained.
+        facts: what the numbers do not say.
         policy: the limits; a null limit switches its rule off.
     """
     results: list[RuleResult] = []
     for rule, value_of, keeps in _RULES:
-        limit: float | None = getattr(policy, rule)
+        limit = _limit(policy, rule)
         if limit is not None:
-            value = value_of(metrics)
+            value = value_of(metrics, facts)
             finite = math.isfinite(value)
             results.append(RuleResult(rule, value if finite else None, limit, finite and keeps(value, limit)))
     return Decision(all(result.passed for result in results), tuple(results))
 
 
-def _accuracy_drop(metrics: Metrics) -> float:
+def _limit(policy: Policy, rule: str) -> float | None:
+    match rule:
+        case "min_evidence":
+            return None if policy.min_evidence is None else STRENGTH[policy.min_evidence]
+        case "require_complete":
+            return 0.0 if policy.require_complete else None
+        case _:
+            limit: float | None = getattr(policy, rule)
+            return limit
+
+
+def _accuracy_drop(metrics: Metrics, _: Facts) -> float:
     return _metric(metrics, "original.accuracy") - _metric(metrics, "unlearned.accuracy")
 
 
-def _auc_excess(metrics: Metrics) -> float:
-    return _metric(metrics, "unlearned.mia_auc") - _reference_auc(metrics)
+def _auc_excess(metrics: Metrics, _: Facts) -> float:
+    return _metric(metrics, "unlearned.mia_auc") - _reference(metrics, "mia_auc", CHANCE)
 
 
-def _auc_shortfall(metrics: Metrics) -> float:
-    return _reference_auc(metrics) - _metric(metrics, "unlearned.mia_auc")
+def _auc_shortfall(metrics: Metrics, facts: Facts) -> float:
+    return -_auc_excess(metrics, facts)
 
 
-def _nomus(metrics: Metrics) -> float:
+def _auc_error(metrics: Metrics, _: Facts) -> float:
+    # Both models are attacked on the same photos, so their errors partly cancel: this is an upper bound.
+    return math.hypot(_metric(metrics, "unlearned.mia_auc_error"), _reference(metrics, "mia_auc_error", 0.0))
+
+
+def _nomus(metrics: Metrics, _: Facts) -> float:
     return _metric(metrics, "unlearned.nomus")
 
 
-def _reference_auc(metrics: Metrics) -> float:
-    # A retrained model without its AUC is a missing metric, not a reason to fall back on chance.
-    retrained = any(name.startswith("retrained.") for name in metrics)
-    return _metric(metrics, "retrained.mia_auc") if retrained else CHANCE
+def _evidence(_: Metrics, facts: Facts) -> float:
+    return STRENGTH[facts.evidence]
+
+
+def _left_out(_: Metrics, facts: Facts) -> float:
+    return facts.left_out
+
+
+def _reference(metrics: Metrics, name: str, without: float) -> float:
+    # A retrained model without the number is a missing metric, not a reason to fall back on chance.
+    retrained = any(metric.startswith("retrained.") for metric in metrics)
+    return _metric(metrics, f"retrained.{name}") if retrained else without
 
 
 def _metric(metrics: Metrics, name: str) -> float:
@@ -100,9 +144,12 @@ def _at_least(value: float, limit: float) -> bool:
     return value >= limit - _ROUNDING
 
 
-_RULES: tuple[tuple[str, Callable[[Metrics], float], Callable[[float, float], bool]], ...] = (
+_RULES: tuple[tuple[str, Callable[[Metrics, Facts], float], Callable[[float, float], bool]], ...] = (
     ("max_accuracy_drop", _accuracy_drop, _at_most),
     ("max_attack_auc_excess", _auc_excess, _at_most),
     ("max_overshoot", _auc_shortfall, _at_most),
+    ("max_attack_auc_error", _auc_error, _at_most),
     ("min_nomus", _nomus, _at_least),
+    ("min_evidence", _evidence, _at_least),
+    ("require_complete", _left_out, _at_most),
 )

@@ -67,6 +67,25 @@ def roc(members: Losses, unseen: Losses) -> Roc:
     return Roc(_share_at_most(unseen, thresholds), _share_at_most(members, thresholds))
 
 
+def auc_standard_error(auc: float, members: int, unseen: int) -> float:
+    """Return the standard error of an AUC by the sizes of its sets (Hanley & McNeil 1982, Radiology 143:29-36).
+
+    The formula takes losses as exponential, which matters little, and photos as independent of each other, which
+    photos of one person are not: the true error is then larger.
+
+    Args:
+        auc: the AUC, 0 to 1.
+        members: number of member losses; without any the AUC is 0.5 by convention, without error.
+        unseen: number of unseen losses, at least 1.
+    """
+    if members == 0:
+        return 0.0
+    two_members = 2 * auc**2 / (1 + auc) - auc**2  # covariance of two comparisons with the same unseen sample
+    two_unseen = auc / (2 - auc) - auc**2
+    variance = auc * (1 - auc) + (members - 1) * two_members + (unseen - 1) * two_unseen
+    return math.sqrt(max(variance, 0.0) / (members * unseen))
+
+
 def attack_accuracy(members: Losses, unseen: Losses, *, splits: int, seed: int) -> float:
     """Return the accuracy of the paper's attack, 0 to 1; 0.5 is chance.
 

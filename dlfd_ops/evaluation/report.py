@@ -12,7 +12,7 @@ import torch
 from dlfd_ops.data.images import LabelledImages
 from dlfd_ops.evaluation.calibration import expected_calibration_error
 from dlfd_ops.evaluation.curves import Curves, curves_of
-from dlfd_ops.evaluation.membership import Losses, attack_accuracy, roc
+from dlfd_ops.evaluation.membership import Losses, attack_accuracy, auc_standard_error, roc
 from dlfd_ops.evaluation.nomus import forgetting_score, nomus
 from dlfd_ops.evaluation.overshoot import compare_losses
 from dlfd_ops.evaluation.predictions import Predictions, predict
@@ -98,9 +98,10 @@ def summarise(predictions: Mapping[str, Predictions], section: EvaluateSection, 
 
     Metrics: ``accuracy`` (test), ``accuracy_retain``, ``accuracy_forget``, ``accuracy_validation``: shares of right
     decisions. ``loss`` (test), ``loss_forget``: means, in nats. ``ece``: calibration on test. ``mia_accuracy``,
-    ``mia_auc``, ``mia_tpr_at_fpr_0.01``, ``mia_tpr_at_fpr_0.001``: membership attack, forget against test;
-    ``mia_auc_validation``: forget against validation. ``forgetting_score``, ``nomus``: of the paper.
-    ``loss_distance``: Kolmogorov-Smirnov, forget against test. ``overshoot``: 1 when forget losses lie above test's.
+    ``mia_auc`` with its standard error ``mia_auc_error``, ``mia_tpr_at_fpr_0.01``, ``mia_tpr_at_fpr_0.001``: membership
+    attack, forget against test; ``mia_auc_validation``: forget against validation. ``forgetting_score``, ``nomus``: of
+    the paper. ``loss_distance``: Kolmogorov-Smirnov, forget against test. ``overshoot``: 1 when forget losses lie above
+    test's.
 
     With an empty forget set ``accuracy_forget`` and ``loss_forget`` are left out, and the attack's metrics are those of
     chance: nobody was there to be recognised.
@@ -122,6 +123,7 @@ def summarise(predictions: Mapping[str, Predictions], section: EvaluateSection, 
         ),
         "mia_accuracy": attack_accuracy(losses["forget"], losses["test"], splits=section.attack_splits, seed=seed),
         "mia_auc": attack.auc,
+        "mia_auc_error": auc_standard_error(attack.auc, len(losses["forget"]), len(losses["test"])),
         "mia_tpr_at_fpr_0.01": attack.tpr_at(0.01),
         "mia_tpr_at_fpr_0.001": attack.tpr_at(0.001),
         "mia_auc_validation": roc(losses["forget"], losses["validation"]).auc,

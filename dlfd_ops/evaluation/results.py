@@ -1,10 +1,10 @@
-"""The evaluation's files: ``metrics/unlearning.json`` and ``metrics/retrained.json``."""
+"""The evaluation's files: ``metrics/{unlearning,evaluated,retrained}.json``."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -33,6 +33,44 @@ class RetrainedRecord:
     seconds: float
     forget_list_digest: str
     manifest_digest: str
+
+
+@dataclass(frozen=True)
+class Evaluated:
+    """What ``metrics/unlearning.json`` was measured on.
+
+    Attributes:
+        weights_digest: of the unlearned model.
+        forget_list_digest: of the samples attacked.
+        manifest_digest: of the data.
+    """
+
+    weights_digest: str
+    forget_list_digest: str
+    manifest_digest: str
+
+
+def write_evaluated(evaluated: Evaluated, path: Path) -> None:
+    """Write ``metrics/evaluated.json``; a file of its own, as ``dvc metrics show`` is for numbers."""
+    write_text(path, json.dumps(asdict(evaluated), indent=2) + "\n")
+
+
+def read_evaluated(path: Path) -> Evaluated | None:
+    """Read ``metrics/evaluated.json``; None where there is none.
+
+    Raises:
+        BadInput: the file is not what :func:`write_evaluated` wrote.
+    """
+    if not path.exists():
+        return None
+    try:
+        return Evaluated(**{name: str(value) for name, value in read_json(path).items()})
+    except TypeError as error:
+        raise BadInput(
+            f"{path} must name the weights, the forget list and the manifest",
+            received="other keys",
+            remedy="run the evaluate stage again",
+        ) from error
 
 
 def write_metrics(metrics: Mapping[str, Mapping[str, float]], path: Path) -> None:

@@ -17,6 +17,7 @@ ROWS = (
     ("accuracy_retain", "Accuracy on the people it keeps", "higher is better"),
     ("accuracy_forget", "Accuracy on the forgotten people", "as on people never seen"),
     ("mia_auc", "Attack: forgotten against unseen, AUC", "0.5 is a coin toss"),
+    ("mia_auc_error", "Attack: standard error of that AUC", "half with four times the images"),
     ("mia_accuracy", "Attack: accuracy", "0.5 is a coin toss"),
     ("forgetting_score", "Forgetting score", "0 is best"),
     ("nomus", "NoMUS", "1 is best"),
@@ -27,7 +28,10 @@ RULES = {
     "max_accuracy_drop": "test accuracy lost against the original, at most",
     "max_attack_auc_excess": "attack AUC above the reference, at most",
     "max_overshoot": "attack AUC below the reference, at most",
+    "max_attack_auc_error": "standard error of these two, at most",
     "min_nomus": "NoMUS, at least",
+    "min_evidence": "evidence, at least; 0 is missing, 1 present, 2 signed",
+    "require_complete": "requested images or requests left out, at most",
 }
 
 

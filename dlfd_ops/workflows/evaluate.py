@@ -17,7 +17,15 @@ from dlfd_ops.deletion.forget_list import ForgetList, read_forget_list
 from dlfd_ops.errors import BadInput
 from dlfd_ops.evaluation.figures import draw_losses, draw_roc
 from dlfd_ops.evaluation.report import EvaluationSets, ModelEvaluation, evaluate_model, rounded
-from dlfd_ops.evaluation.results import RetrainedRecord, flatten, read_retrained, read_seconds, write_metrics
+from dlfd_ops.evaluation.results import (
+    Evaluated,
+    RetrainedRecord,
+    flatten,
+    read_retrained,
+    read_seconds,
+    write_evaluated,
+    write_metrics,
+)
 from dlfd_ops.evaluation.retrain_gap import retrain_gap
 from dlfd_ops.files import write_text
 from dlfd_ops.models.checkpoint import load_classifier, weights_digest
@@ -36,7 +44,7 @@ def evaluate(params: Params, root: Path = Path()) -> Metrics:
 
     Reads ``data/prepared/manifest.parquet`` and its images, ``deletion/forget_list.parquet``, ``models/original``,
     ``models/unlearned``, ``metrics/train.json``, ``metrics/unlearn.json`` and ``metrics/retrained.json``.
-    Writes ``metrics/unlearning.json``, ``plots/losses.{csv,png,svg}`` and ``plots/roc.{csv,png,svg}``.
+    Writes ``metrics/{unlearning,evaluated}.json``, ``plots/losses.{csv,png,svg}`` and ``plots/roc.{csv,png,svg}``.
 
     Args:
         params: the sections ``base`` and ``evaluate`` are read.
@@ -56,9 +64,11 @@ def evaluate(params: Params, root: Path = Path()) -> Metrics:
     if retrained is not None:
         found[RETRAINED] = retrained.evaluation
     metrics = _collect(found, seconds)
+    evaluated = Evaluated(weights_digest(layout.model(UNLEARNED)), forget_list.digest(), manifest.digest())
     write_metrics(metrics, layout.metrics("unlearning"))
+    write_evaluated(evaluated, layout.metrics("evaluated"))
     _write_plots(found, layout)
-    _record(metrics, forget_list, layout)
+    _record(metrics, evaluated, layout)
     return metrics
 
 
@@ -176,13 +186,13 @@ def _write_csv(path: Path, header: Sequence[str], rows: Iterable[Sequence[object
     write_text(path, text.getvalue())
 
 
-def _record(metrics: Metrics, forget_list: ForgetList, layout: Layout) -> None:
+def _record(metrics: Metrics, evaluated: Evaluated, layout: Layout) -> None:
     judged = {name: metrics[name] for name in (ORIGINAL, UNLEARNED)}
     Ledger(layout.ledger).append(
         "evaluated",
         {
-            "weights_digest": weights_digest(layout.model(UNLEARNED)),
-            "forget_list_digest": forget_list.digest(),
+            "weights_digest": evaluated.weights_digest,
+            "forget_list_digest": evaluated.forget_list_digest,
             "metrics": flatten(judged),
         },
     )

@@ -27,6 +27,16 @@ class Layout:
         return self.prepared / "manifest.parquet"
 
     @property
+    def aliases(self) -> Path:
+        """Subjects that the prepare stage merged."""
+        return self.prepared / "aliases.csv"
+
+    @property
+    def requests(self) -> Path:
+        """The intake."""
+        return self.root / "deletion" / "requests.csv"
+
+    @property
     def forget_list(self) -> Path:
         """The resolved forget list."""
         return self.root / "deletion" / "forget_list.parquet"

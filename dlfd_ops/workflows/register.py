@@ -32,6 +32,7 @@ from dlfd_ops.tracking.registry import (
 )
 from dlfd_ops.tracking.runs import ensure_run, experiment_name
 from dlfd_ops.tracking.store import Store, open_store
+from dlfd_ops.workflows.gate_facts import gather_facts
 from dlfd_ops.workflows.layout import Layout
 
 LOCK = "register"
@@ -88,8 +89,8 @@ def register(params: Params, root: Path = Path()) -> Receipt:
     Run again on the same inputs it finds the versions that stand already, also when two run at once. A decision that
     has changed since (another policy, a retrained model to compare with) is stated on the version.
 
-    Reads ``models/{original,unlearned}``, ``metrics/unlearning.json``, ``metrics/unlearn.json``,
-    ``deletion/forget_list.parquet``, ``deletion/parent.json`` and ``data/prepared/manifest.parquet``.
+    Reads ``models/{original,unlearned}``, ``metrics/{unlearning,evaluated,unlearn}.json``,
+    ``deletion/{requests.csv,parent.json,forget_list.parquet}`` and ``data/prepared/{manifest.parquet,aliases.csv}``.
     Writes ``registry/version.json``, and ``registered`` and ``gated`` into the ledger.
 
     Args:
@@ -141,12 +142,14 @@ def _read_inputs(layout: Layout, policy: Policy) -> _Inputs:
     if not isinstance(method, str):
         raise BadInput("metrics/unlearn.json must name the method", received="none", remedy="run the unlearn stage")
     manifest, metrics = read_manifest(layout.manifest), read_metrics(layout.metrics("unlearning"))
+    forget_list = read_forget_list(layout.forget_list)
+    facts = gather_facts(layout, manifest, forget_list, digests[UNLEARNED])
     return _Inputs(
         manifest=manifest,
         manifest_digest=manifest.digest(),
-        forget_list=read_forget_list(layout.forget_list),
+        forget_list=forget_list,
         metrics=metrics,
-        decision=decide(metrics, policy),
+        decision=decide(metrics, facts, policy),
         method=method,
         digests=digests,
         provenance=read_provenance(layout.root, "register"),

@@ -9,25 +9,56 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dlfd_ops.evaluation.gate import Decision, RuleResult, decide
+from dlfd_ops.evaluation.gate import Decision, Evidence, Facts, Metrics, RuleResult
+from dlfd_ops.evaluation.gate import decide as decide_on_facts
 from dlfd_ops.params import Policy
 
-POLICY = Policy(max_accuracy_drop=0.05, max_attack_auc_excess=0.08, max_overshoot=0.06, min_nomus=0.6)
-OFF = Policy(max_accuracy_drop=None, max_attack_auc_excess=None, max_overshoot=None, min_nomus=None)
-GOOD = {"original.accuracy": 0.65, "unlearned.accuracy": 0.64, "unlearned.mia_auc": 0.51, "unlearned.nomus": 0.7}
+POLICY = Policy(
+    max_accuracy_drop=0.05,
+    max_attack_auc_excess=0.08,
+    max_overshoot=0.06,
+    max_attack_auc_error=0.05,
+    min_nomus=0.6,
+    min_evidence="present",
+    require_complete=True,
+)
+OFF = Policy(
+    max_accuracy_drop=None,
+    max_attack_auc_excess=None,
+    max_overshoot=None,
+    max_attack_auc_error=None,
+    min_nomus=None,
+    min_evidence=None,
+    require_complete=False,
+)
+FACTS = Facts(evidence="present", left_out=0)
+GOOD = {
+    "original.accuracy": 0.65,
+    "unlearned.accuracy": 0.64,
+    "unlearned.mia_auc": 0.51,
+    "unlearned.mia_auc_error": 0.02,
+    "unlearned.nomus": 0.7,
+}
 BREAKERS = {
     "max_accuracy_drop": {"unlearned.accuracy": 0.55},
     "max_attack_auc_excess": {"unlearned.mia_auc": 0.6},
     "max_overshoot": {"unlearned.mia_auc": 0.4},
+    "max_attack_auc_error": {"unlearned.mia_auc_error": 0.07},
     "min_nomus": {"unlearned.nomus": 0.59},
 }
 READS = {
     "max_accuracy_drop": ("original.accuracy", "unlearned.accuracy"),
     "max_attack_auc_excess": ("unlearned.mia_auc",),
     "max_overshoot": ("unlearned.mia_auc",),
+    "max_attack_auc_error": ("unlearned.mia_auc_error",),
     "min_nomus": ("unlearned.nomus",),
 }
 SHARE = st.floats(0, 1)
+
+
+def decide(metrics: Metrics, policy: Policy) -> Decision:
+    """Decide where the facts are as they should be."""
+    return decide_on_facts(metrics, FACTS, policy)
 
 
 def _failed(decision: Decision) -> set[str]:
@@ -46,7 +77,10 @@ def test_good_metrics_pass_with_every_value_named() -> None:
         RuleResult("max_accuracy_drop", 0.01, 0.05, True),
         RuleResult("max_attack_auc_excess", 0.01, 0.08, True),
         RuleResult("max_overshoot", -0.01, 0.06, True),
+        RuleResult("max_attack_auc_error", 0.02, 0.05, True),
         RuleResult("min_nomus", 0.7, 0.6, True),
+        RuleResult("min_evidence", 1, 1, True),
+        RuleResult("require_complete", 0, 0, True),
     ]
 
 
@@ -93,19 +127,60 @@ def test_the_retrained_model_is_the_reference_where_there_is_one() -> None:
     """An AUC of 0.6 is too high against chance, right against a retrained 0.59, and an overshoot against 0.7."""
     attacked = GOOD | {"unlearned.mia_auc": 0.6}
     assert _failed(decide(attacked, POLICY)) == {"max_attack_auc_excess"}
-    assert decide(attacked | {"retrained.mia_auc": 0.59}, POLICY).passed
-    assert _failed(decide(attacked | {"retrained.mia_auc": 0.7}, POLICY)) == {"max_overshoot"}
+    retrained = attacked | {"retrained.mia_auc_error": 0.02}
+    assert decide(retrained | {"retrained.mia_auc": 0.59}, POLICY).passed
+    assert _failed(decide(retrained | {"retrained.mia_auc": 0.7}, POLICY)) == {"max_overshoot"}
+
+
+def test_the_reference_brings_its_own_error() -> None:
+    """A difference of two measured values is less certain than either: errors add up in squares."""
+    policy, retrained = _only("max_attack_auc_error"), {"retrained.mia_auc": 0.5}
+    decision = decide(GOOD | retrained | {"unlearned.mia_auc_error": 0.03, "retrained.mia_auc_error": 0.04}, policy)
+    assert decision.rules[0].value == pytest.approx(0.05)
+    assert decision.passed
+    assert decide(GOOD | retrained, policy).rules[0].value is None
+
+
+@pytest.mark.parametrize(
+    ("evidence", "policy", "passed"),
+    [
+        ("missing", "present", False),
+        ("present", "present", True),
+        ("signed", "present", True),
+        ("missing", "signed", False),
+        ("present", "signed", False),
+        ("signed", "signed", True),
+    ],
+)
+def test_weaker_evidence_than_the_policy_asks_for_fails(evidence: Evidence, policy: str, passed: bool) -> None:
+    """Signed is more than present, and present more than missing."""
+    asked = Policy.model_validate(OFF.model_dump() | {"min_evidence": policy})
+    assert decide_on_facts(GOOD, Facts(evidence, 0), asked).passed == passed
+
+
+def test_one_sample_left_out_fails() -> None:
+    """Nobody is forgotten but for a photo."""
+    decision = decide_on_facts(GOOD, replace(FACTS, left_out=1), POLICY)
+    assert _failed(decision) == {"require_complete"}
+    assert decide_on_facts(GOOD, replace(FACTS, left_out=1), OFF).passed
 
 
 @pytest.mark.parametrize("reference", [{"retrained.accuracy": 0.6}, {"retrained.mia_auc": math.nan}])
 def test_a_retrained_model_without_its_auc_is_no_reason_to_fall_back_on_chance(reference: dict[str, float]) -> None:
     """A broken reference fails both rules of the attack."""
-    assert _failed(decide(GOOD | reference, POLICY)) == {"max_attack_auc_excess", "max_overshoot"}
+    decision = decide(GOOD | {"retrained.mia_auc_error": 0.02} | reference, POLICY)
+    assert _failed(decision) == {"max_attack_auc_excess", "max_overshoot"}
 
 
 def test_a_value_at_its_limit_passes() -> None:
     """0.65 - 0.6 is a drop of 0.05, whatever binary fractions make of it."""
-    at_limit = {"original.accuracy": 0.65, "unlearned.accuracy": 0.6, "unlearned.mia_auc": 0.58, "unlearned.nomus": 0.6}
+    at_limit = {
+        "original.accuracy": 0.65,
+        "unlearned.accuracy": 0.6,
+        "unlearned.mia_auc": 0.58,
+        "unlearned.mia_auc_error": 0.05,
+        "unlearned.nomus": 0.6,
+    }
     assert decide(at_limit, POLICY).passed
 
 
@@ -122,7 +197,7 @@ def test_a_better_number_never_turns_a_pass_into_a_failure(
 @given(SHARE, SHARE, SHARE)
 def test_an_auc_nearer_to_the_reference_never_fails_more(auc: float, reference: float, step: float) -> None:
     """Moving the attack's AUC towards the reference only helps."""
-    metrics = GOOD | {"retrained.mia_auc": reference, "unlearned.mia_auc": auc}
+    metrics = GOOD | {"retrained.mia_auc": reference, "retrained.mia_auc_error": 0.02, "unlearned.mia_auc": auc}
     nearer = metrics | {"unlearned.mia_auc": auc + step * (reference - auc)}
     assert _failed(decide(nearer, POLICY)) <= _failed(decide(metrics, POLICY))
 
@@ -136,4 +211,5 @@ def test_a_looser_policy_never_fails_more(auc: float, accuracy: float, nomus: fl
 
 
 def _with_slack(slack: float) -> Policy:
-    return Policy(max_accuracy_drop=slack, max_attack_auc_excess=slack, max_overshoot=slack, min_nomus=1 - slack)
+    limits = {"max_accuracy_drop": slack, "max_attack_auc_excess": slack, "max_overshoot": slack}
+    return POLICY.model_copy(update=limits | {"min_nomus": 1 - slack})

@@ -12,7 +12,7 @@ from scipy.stats import mannwhitneyu
 from sklearn.metrics import roc_auc_score, roc_curve
 
 from dlfd_ops.errors import BadInput
-from dlfd_ops.evaluation.membership import Losses, attack_accuracy, roc
+from dlfd_ops.evaluation.membership import Losses, attack_accuracy, auc_standard_error, roc
 
 # Few distinct values, so that ties within and across the sets are common.
 TIED = st.lists(st.integers(0, 9).map(float), min_size=1, max_size=30).map(np.array)
@@ -172,3 +172,25 @@ def test_an_empty_unseen_set_is_refused() -> None:
         roc(_drawn(5), np.array([]))
     with pytest.raises(BadInput, match="needs unseen images"):
         attack_accuracy(_drawn(5), np.array([]), splits=10, seed=0)
+
+
+def test_the_error_at_chance_is_that_of_ranks() -> None:
+    """At 0.5 the formula is the variance of the Mann-Whitney statistic: 20 photos against many give 0.066."""
+    assert auc_standard_error(0.5, 30, 200) == pytest.approx(np.sqrt((30 + 200 + 1) / (12 * 30 * 200)))
+    assert auc_standard_error(0.5, 20, 500) == pytest.approx(0.066, abs=1e-3)
+    assert auc_standard_error(0.5, 0, 500) == 0
+
+
+@given(st.floats(0, 1), st.integers(1, 500), st.integers(1, 500))
+def test_the_error_does_not_ask_who_is_who(auc: float, members: int, unseen: int) -> None:
+    """Exchanging the two sets turns the AUC over and leaves its error; no error is above a half."""
+    error = auc_standard_error(auc, members, unseen)
+    assert 0 <= error <= 0.5
+    assert auc_standard_error(1 - auc, unseen, members) == pytest.approx(error, abs=1e-7)
+
+
+def test_the_error_is_how_far_an_auc_is_off() -> None:
+    """Over many draws of exponential losses, as the formula assumes, AUCs scatter by what it says."""
+    generator = np.random.default_rng(0)
+    drawn = [roc(generator.exponential(0.5, 20), generator.exponential(1.0, 100)).auc for _ in range(2000)]
+    assert np.std(drawn) == pytest.approx(auc_standard_error(float(np.mean(drawn)), 20, 100), rel=0.1)

@@ -174,7 +174,13 @@ def test_plot_numbers_cover_every_image_and_name_none(judged: Judged) -> None:
             assert len(values) == count
             assert values == sorted(values)
     rows = read_manifest(judged.root / "data/prepared/manifest.parquet").rows
-    for output in ("plots/losses.csv", "plots/roc.csv", "plots/losses.svg", "metrics/unlearning.json"):
+    for output in (
+        "plots/losses.csv",
+        "plots/roc.csv",
+        "plots/losses.svg",
+        "metrics/unlearning.json",
+        "metrics/evaluated.json",
+    ):
         text = (judged.root / output).read_text()
         assert not any(key[:12] in text for key in (*rows["sample_id"], *rows["subject_key"]))
 

@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from dataclasses import asdict, replace
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,9 @@ from dlfd_ops.audit.ledger import Ledger
 from dlfd_ops.data.manifest import Manifest, ManifestInfo, write_manifest
 from dlfd_ops.deletion.forget_list import ForgetList, ForgetRow, SampleCount, write_forget_list
 from dlfd_ops.deletion.parent import Parent, write_parent
+from dlfd_ops.deletion.requests import DeletionRequest, Target, derive_request_id, write_requests
 from dlfd_ops.errors import BadInput
+from dlfd_ops.evaluation.results import Evaluated, read_json, write_evaluated
 from dlfd_ops.models.checkpoint import save_classifier, weights_digest
 from dlfd_ops.models.classifier import FaceClassifier, ModelCard
 from dlfd_ops.params import Params, load_params
@@ -29,15 +32,32 @@ from dlfd_ops.workflows.register import Receipt, register
 
 PARAMS = Path(__file__).parents[2] / "params.yaml"
 MODEL = "face-tiny"
-REQUESTS = ("req-000000000001", "req-000000000002")
+KEY_ID = "0" * 16
 METRICS: dict[str, dict[str, float]] = {
-    "original": {"accuracy": 0.6, "mia_auc": 0.8, "nomus": 0.5},
-    "unlearned": {"accuracy": 0.58, "mia_auc": 0.53, "nomus": 0.76},
+    "original": {"accuracy": 0.6, "mia_auc": 0.8, "mia_auc_error": 0.03, "nomus": 0.5},
+    "unlearned": {"accuracy": 0.58, "mia_auc": 0.53, "mia_auc_error": 0.03, "nomus": 0.76},
     "seconds": {"train": 3.0, "unlearn": 1.0},
 }
+
+
+def batch(*rows: int) -> DeletionRequest:
+    """Return a request about some rows of the small manifest."""
+    target = Target(key_id=KEY_ID, sample_ids=tuple(f"{row:064x}" for row in rows))
+    return DeletionRequest(
+        **target.model_dump(),
+        request_id=derive_request_id(target, 0),
+        received_at=datetime(2026, 10, 5, tzinfo=UTC),
+        due_at=date(2026, 11, 5),
+        legal_basis="gdpr",
+    )
+
+
+BOTH, FIRST, LATER = batch(0, 1), batch(0), batch(4)
+INTAKE = [BOTH, FIRST]
+REQUESTS = tuple(sorted(request.request_id for request in INTAKE))
 FORGET_LIST = ForgetList(
-    rows=(ForgetRow(f"{0:064x}", REQUESTS), ForgetRow(f"{1:064x}", REQUESTS[:1])),
-    counts={REQUESTS[0]: SampleCount(2, 0), REQUESTS[1]: SampleCount(1, 0)},
+    rows=(ForgetRow(f"{0:064x}", REQUESTS), ForgetRow(f"{1:064x}", (BOTH.request_id,))),
+    counts=dict(sorted({BOTH.request_id: SampleCount(2, 0), FIRST.request_id: SampleCount(1, 0)}.items())),
 )
 REGISTER = """
 import sys
@@ -85,7 +105,7 @@ def small_manifest(root: Path) -> Manifest:
             "gender": [0, 1, 0, 1, 0],
         }
     )
-    return Manifest(rows, ManifestInfo("tiny", "0" * 16, 32, {"gender": ("female", "male")}), root / "data/prepared")
+    return Manifest(rows, ManifestInfo("tiny", KEY_ID, 32, {"gender": ("female", "male")}), root / "data/prepared")
 
 
 def make_repository(root: Path) -> Path:
@@ -96,10 +116,17 @@ def make_repository(root: Path) -> Path:
         save_classifier(FaceClassifier(card), root / "models" / model)
     write_manifest(small_manifest(root), root / "data/prepared/manifest.parquet")
     write_forget_list(root / "deletion/forget_list.parquet", FORGET_LIST)
+    write_requests(root / "deletion/requests.csv", INTAKE)
     write_parent(root / "deletion/parent.json", Parent())
+    write_evaluated(evaluated(root), root / "metrics/evaluated.json")
     write_json(root / "metrics/unlearning.json", METRICS)
     write_json(root / "metrics/unlearn.json", {"seconds": 1.0, "method": "dlfd/anchored"})
     return root
+
+
+def evaluated(root: Path) -> Evaluated:
+    """Return what the numbers of the small repository were measured on."""
+    return Evaluated(weights_digest(root / "models/unlearned"), FORGET_LIST.digest(), small_manifest(root).digest())
 
 
 def write_json(path: Path, value: Any) -> None:
@@ -215,6 +242,9 @@ def test_ledger_records_registration_and_gate(registered: tuple[Path, Receipt, s
         "max_accuracy_drop",
         "max_attack_auc_excess",
         "max_overshoot",
+        "max_attack_auc_error",
+        "min_evidence",
+        "require_complete",
     }
 
 
@@ -249,15 +279,65 @@ def test_request_without_training_samples_gets_a_version_that_answers_it(
 ) -> None:
     """A further request that changes neither weights nor forget list is named by a version of its own."""
     root, _, _ = registered
-    further = "req-000000000003"
-    wider = replace(FORGET_LIST, counts={**FORGET_LIST.counts, further: SampleCount(0, 1)})
+    write_requests(root / "deletion/requests.csv", [*INTAKE, LATER])
+    wider = replace(FORGET_LIST, counts={**FORGET_LIST.counts, LATER.request_id: SampleCount(0, 1)})
     write_forget_list(root / "deletion/forget_list.parquet", wider)
     try:
         receipt = register(small_params(), root)
     finally:
         write_forget_list(root / "deletion/forget_list.parquet", FORGET_LIST)
+        write_requests(root / "deletion/requests.csv", INTAKE)
     assert (receipt.original_version, receipt.version) == (1, 3)
-    assert tags(root, 3)["dlfd.request_ids"].endswith(further)
+    assert tags(root, 3)["dlfd.request_ids"].split(",") == sorted((*REQUESTS, LATER.request_id))
+
+
+def failed_rules(root: Path) -> dict[str, float | None]:
+    """Register, and return the rules that failed in the ledger's last decision, with their values."""
+    assert register(small_params(), root).gate == "failed"
+    rules = Ledger(root / "audit/ledger.jsonl").events()[-1].data["rules"]
+    return {rule["rule"]: rule["value"] for rule in rules if not rule["passed"]}
+
+
+@pytest.mark.parametrize(
+    ("change", "failed"),
+    [
+        ({"weights_digest": "f" * 64}, {"min_evidence": 0.0}),
+        ({"manifest_digest": "f" * 64}, {"min_evidence": 0.0}),
+        ({"forget_list_digest": "f" * 64}, {"require_complete": 2.0}),
+        (None, {"min_evidence": 0.0, "require_complete": 2.0}),
+    ],
+)
+def test_numbers_of_something_else_do_not_pass(
+    registered: tuple[Path, Receipt, str], change: dict[str, str] | None, failed: dict[str, float]
+) -> None:
+    """Metrics of other weights or data are no evidence, and a list that was not evaluated is left out; none is both."""
+    root, _, _ = registered
+    path = root / "metrics/evaluated.json"
+    if change is None:
+        path.unlink()
+    else:
+        write_evaluated(replace(evaluated(root), **change), path)
+    try:
+        assert failed_rules(root) == failed
+    finally:
+        write_evaluated(evaluated(root), path)
+
+
+def test_a_request_that_the_forget_list_lacks_fails_the_gate(registered: tuple[Path, Receipt, str]) -> None:
+    """Filed after the list was drawn up: its id and its photo are left out, and the version is no candidate."""
+    root, _, _ = registered
+    shorter = ForgetList(FORGET_LIST.rows[:1], FORGET_LIST.counts)
+    write_forget_list(root / "deletion/forget_list.parquet", shorter)
+    write_requests(root / "deletion/requests.csv", [*INTAKE, LATER])
+    write_evaluated(replace(evaluated(root), forget_list_digest=shorter.digest()), root / "metrics/evaluated.json")
+    try:
+        assert failed_rules(root) == {"require_complete": 2.0}
+        assert aliases(root)["candidate"] != str(read_json(root / "registry/version.json")["version"])
+    finally:
+        write_forget_list(root / "deletion/forget_list.parquet", FORGET_LIST)
+        write_requests(root / "deletion/requests.csv", INTAKE)
+        write_evaluated(evaluated(root), root / "metrics/evaluated.json")
+        register(small_params(), root)
 
 
 @pytest.mark.slow
@@ -314,7 +394,10 @@ def test_pinned_parent_must_be_the_original(unregistered: Path) -> None:
     assert not (unregistered / "registry").exists()
 
 
-@pytest.mark.parametrize("missing", ["metrics/unlearning.json", "models/unlearned/model.json", "deletion/parent.json"])
+@pytest.mark.parametrize(
+    "missing",
+    ["metrics/unlearning.json", "models/unlearned/model.json", "deletion/parent.json", "deletion/requests.csv"],
+)
 def test_missing_input_is_bad_input(unregistered: Path, missing: str) -> None:
     """Whatever the stage reads is named when it is not there, before anything is registered."""
     (unregistered / missing).unlink()

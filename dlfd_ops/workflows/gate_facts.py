@@ -1,0 +1,51 @@
+"""What the gate must know beside the numbers: whose they are, and whether anybody was left out."""
+
+from __future__ import annotations
+
+from dlfd_ops.data.manifest import Manifest
+from dlfd_ops.deletion.forget_list import ForgetList, read_aliases, resolve
+from dlfd_ops.deletion.parent import read_parent
+from dlfd_ops.deletion.requests import read_requests
+from dlfd_ops.evaluation.gate import Evidence, Facts
+from dlfd_ops.evaluation.results import Evaluated, read_evaluated
+from dlfd_ops.workflows.layout import Layout
+
+
+def gather_facts(layout: Layout, manifest: Manifest, forget_list: ForgetList, weights_digest: str) -> Facts:
+    """Return the facts about the model that is to be registered.
+
+    Reads ``metrics/evaluated.json``, ``deletion/{requests.csv,parent.json}`` and ``data/prepared/aliases.csv``.
+
+    Args:
+        layout: of the repository.
+        manifest: the data.
+        forget_list: what the model was made to forget.
+        weights_digest: of the unlearned weights.
+
+    Raises:
+        BadInput: a file is missing or damaged, or a request matches nothing.
+    """
+    evaluated = read_evaluated(layout.metrics("evaluated"))
+    wanted = resolve(read_requests(layout.requests), manifest, read_parent(layout.parent), read_aliases(layout.aliases))
+    return Facts(
+        evidence=_evidence(evaluated, manifest, weights_digest),
+        left_out=left_out(wanted, forget_list) + _not_evaluated(evaluated, forget_list),
+    )
+
+
+def left_out(wanted: ForgetList, forget_list: ForgetList) -> int:
+    """Return how many samples, and requests, of ``wanted`` are not on ``forget_list``."""
+    samples = set(wanted.sample_ids) - set(forget_list.sample_ids)
+    requests = set(wanted.request_ids) - set(forget_list.request_ids)
+    return len(samples) + len(requests)
+
+
+def _evidence(evaluated: Evaluated | None, manifest: Manifest, weights_digest: str) -> Evidence:
+    measured = evaluated and (evaluated.weights_digest, evaluated.manifest_digest)
+    return "present" if measured == (weights_digest, manifest.digest()) else "missing"
+
+
+def _not_evaluated(evaluated: Evaluated | None, forget_list: ForgetList) -> int:
+    """All of the list or none of it: the evaluation refuses a list that it cannot read in full."""
+    same = evaluated is not None and evaluated.forget_list_digest == forget_list.digest()
+    return 0 if same else len(forget_list)
