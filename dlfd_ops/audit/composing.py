@@ -8,15 +8,20 @@ from dataclasses import dataclass, field
 from datetime import date
 
 from dlfd_ops.audit.chain import GENESIS, Event
-from dlfd_ops.audit.evidence import Receipt, Resolved, VersionEvidence, check_facts, facts, version_in_use, versions
+from dlfd_ops.audit.dossier import Dossier, Photos, RequestRow, dossier
+from dlfd_ops.audit.evidence import Receipt, Resolved, check_facts, facts, version_in_use, versions
 from dlfd_ops.audit.figures import Losses, loss_figure
+from dlfd_ops.audit.lineage import Places, VersionNode, lineage
 from dlfd_ops.audit.numbers import Metrics, gate_verdict, number_rows
-from dlfd_ops.audit.report import DataVersion, ForgottenRow, LedgerState, ModelRow, Report, RequestRow, Summary
+from dlfd_ops.audit.report import Agreement, DataVersion, LedgerState, Report, Summary
 from dlfd_ops.audit.timeline import printable, timeline
 from dlfd_ops.audit.verification import Verification
 from dlfd_ops.deletion.deadlines import POLICIES
 from dlfd_ops.deletion.requests import DeletionRequest
-from dlfd_ops.deletion.status import RequestStatus, request_statuses
+from dlfd_ops.deletion.status import RequestStatus, histories, request_statuses
+
+MAX_DETAILS = 200
+"""Most requests that a report goes into one by one; ``dlfd-ops audit show --request ID`` does for any."""
 
 
 @dataclass(frozen=True)
@@ -28,10 +33,11 @@ class Material:
         raw_path: where the raw data lies, as the pipeline names it.
         raw_digest: DVC's digest of the raw data, where it records one.
         events: the ledger.
-        problems: what does not hold in the chain, a line each.
-        files: outcome of comparing the files with the ledger.
+        parts: outcome of comparing each part of the evidence with the ledger, the chain first.
         requests: the intake.
         samples: training photos on the current forget list, by request.
+        photos: photos in the prepared data, by request; None where there is no prepared data.
+        places: where the registered versions are now; empty where the registry was not asked.
         receipt: of the registration.
         metrics: ``metrics/unlearning.json``.
         losses: ``plots/losses.csv``.
@@ -41,10 +47,11 @@ class Material:
     raw_path: str
     raw_digest: str | None
     events: Sequence[Event]
-    problems: Sequence[str] = ()
-    files: Verification = field(default_factory=Verification)
+    parts: Mapping[str, Verification] = field(default_factory=dict)
     requests: Sequence[DeletionRequest] = ()
     samples: Mapping[str, int] = field(default_factory=dict)
+    photos: Mapping[str, Photos] | None = None
+    places: Places = field(default_factory=dict)
     receipt: Receipt | None = None
     metrics: Metrics = field(default_factory=dict)
     losses: Losses = field(default_factory=dict)
@@ -62,23 +69,62 @@ def compose(material: Material, *, as_of: date, due_soon_days: int) -> Report:
         BadInput: an event of the ledger lacks a fact of its kind.
     """
     check_facts(material.events)
-    registered = versions(material.events)
-    in_use = version_in_use(material.receipt, registered)
-    statuses = request_statuses(material.events, material.requests).values()
-    rows = tuple(_request_row(status, material.samples, as_of, due_soon_days) for status in statuses)
+    in_use = version_in_use(material.receipt, versions(material.events))
+    rows = request_rows(material, as_of=as_of, due_soon_days=due_soon_days)
+    nodes = version_nodes(material)
     return Report(
         as_of=as_of,
-        summary=_summary(rows, material),
-        requests=rows,
-        forgotten=tuple(_forgotten_row(version) for version in registered),
+        summary=_summary(tuple(rows.values()), material),
+        requests=tuple(rows.values()),
+        details=dossiers(material, _worth_details(rows), nodes),
         data=_data_version(material),
-        models=_models(registered, in_use, material.receipt),
+        lineage=nodes,
         numbers=number_rows(material.metrics),
         seconds=dict(material.metrics.get("seconds", {})),
         gate=gate_verdict(in_use.gated) if in_use else None,
         losses=loss_figure(material.losses),
         timeline=timeline(material.events),
     )
+
+
+def request_rows(material: Material, *, as_of: date, due_soon_days: int) -> dict[str, RequestRow]:
+    """Return every request by its id, in order of receipt; see :func:`compose`."""
+    statuses = request_statuses(material.events, material.requests).values()
+    rows = (_request_row(status, material.samples, as_of, due_soon_days) for status in statuses)
+    return {row.request_id: row for row in rows}
+
+
+def version_nodes(material: Material) -> tuple[VersionNode, ...]:
+    """Return the lineage of every version."""
+    return lineage(versions(material.events), material.receipt, material.places)
+
+
+def dossiers(material: Material, rows: Sequence[RequestRow], nodes: Sequence[VersionNode]) -> tuple[Dossier, ...]:
+    """Return everything about some requests.
+
+    Args:
+        material: see :func:`compose`.
+        rows: the requests.
+        nodes: every version, see :func:`version_nodes`.
+    """
+    concerned = histories(material.events)
+    nothing = Photos(train=0, other=0)
+    return tuple(
+        dossier(
+            row,
+            nodes=nodes,
+            history=timeline(concerned.get(row.request_id, ())),
+            photos=None if material.photos is None else material.photos.get(row.request_id, nothing),
+            raw_path=printable(material.raw_path),
+        )
+        for row in rows
+    )
+
+
+def _worth_details(rows: Mapping[str, RequestRow]) -> tuple[RequestRow, ...]:
+    """Choose the open requests, then the newest, and keep them in order of receipt."""
+    ranked = sorted(enumerate(rows.values()), key=lambda item: (item[1].days_left is None, -item[0]))
+    return tuple(row for _, row in sorted(ranked[:MAX_DETAILS], key=lambda item: item[0]))
 
 
 def _request_row(status: RequestStatus, samples: Mapping[str, int], as_of: date, due_soon_days: int) -> RequestRow:
@@ -112,24 +158,17 @@ def _summary(rows: Sequence[RequestRow], material: Material) -> Summary:
         fulfilled_late=sum(row.late and row.status == "fulfilled" for row in rows),
         refused=states["refused"],
         withdrawn=states["withdrawn"],
-        ledger=LedgerState(
-            events=len(events),
-            head=printable(events[-1].hash) if events else GENESIS,
-            holds=not material.problems,
-            problems=tuple(printable(problem) for problem in material.problems),
-        ),
-        files_agree=not material.files.findings,
-        differences=tuple(printable(finding) for finding in material.files.findings),
-        not_checked=material.files.not_checked,
+        ledger=LedgerState(events=len(events), head=printable(events[-1].hash) if events else GENESIS),
+        agreement=tuple(_agreement(part, outcome) for part, outcome in material.parts.items()),
     )
 
 
-def _forgotten_row(version: VersionEvidence) -> ForgottenRow:
-    return ForgottenRow(
-        version=_name(version),
-        forget_list_digest=printable(version.registered.forget_list_digest),
-        samples=version.resolved.forget_count if version.resolved else None,
-        request_ids=tuple(printable(request_id) for request_id in version.registered.request_ids),
+def _agreement(part: str, outcome: Verification) -> Agreement:
+    return Agreement(
+        part=part,
+        checked=len(outcome.checked),
+        findings=tuple(printable(finding) for finding in outcome.findings),
+        not_checked=tuple(printable(line) for line in outcome.not_checked),
     )
 
 
@@ -141,39 +180,3 @@ def _data_version(material: Material) -> DataVersion:
         raw_path=printable(material.raw_path),
         raw_digest=printable(material.raw_digest) if material.raw_digest else None,
     )
-
-
-def _models(
-    registered: Sequence[VersionEvidence], in_use: VersionEvidence | None, receipt: Receipt | None
-) -> tuple[ModelRow, ...]:
-    """Return the original, as the parent of the version in use, and every registered version."""
-    if in_use is None:
-        return ()
-    original = ModelRow(
-        role="original",
-        model_name=printable(in_use.registered.model_name),
-        version=receipt.original_version if receipt else None,
-        weights_digest=printable(in_use.unlearned.parent_weights_digest) if in_use.unlearned else None,
-    )
-    return (original, *(_model_row(version) for version in registered))
-
-
-def _model_row(version: VersionEvidence) -> ModelRow:
-    registered, unlearned = version.registered, version.unlearned
-    return ModelRow(
-        role="unlearned",
-        model_name=printable(registered.model_name),
-        version=registered.version,
-        run_id=printable(registered.run_id),
-        registered_at=printable(version.at),
-        weights_digest=printable(registered.weights_digest),
-        parent_weights_digest=printable(unlearned.parent_weights_digest) if unlearned else None,
-        method=printable(unlearned.method) if unlearned else None,
-        params_digest=printable(unlearned.params_digest) if unlearned else None,
-        git_commit=printable(unlearned.git_commit) if unlearned else None,
-        gate=version.gated.passed if version.gated else None,
-    )
-
-
-def _name(version: VersionEvidence) -> str:
-    return f"{printable(version.registered.model_name)} version {version.registered.version}"

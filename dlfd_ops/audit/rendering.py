@@ -10,10 +10,14 @@ from datetime import UTC, date, datetime
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
+from dlfd_ops.audit.deadlines_figure import draw_deadlines
 from dlfd_ops.audit.figures import SMALLEST_LOSS, draw
+from dlfd_ops.audit.lineage_figure import draw_lineage
 from dlfd_ops.audit.report import Report
 from dlfd_ops.audit.timeline import count, short
 
+NEWEST_EVENTS = 500
+"""Most events that the page tells; the JSON beside it has all."""
 ABSENT = "\N{EN DASH}"
 _MINUS = "\N{MINUS SIGN}"
 _STATUS_MARKS = {"fulfilled": "good", "refused": "quiet", "withdrawn": "quiet"}
@@ -40,9 +44,14 @@ def render(report: Report) -> str:
         "short": short,
         "truth": truth,
     }
-    drawing = draw(report.losses) if report.losses else None
     return environment.get_template("report.html.j2").render(
-        report=report, drawing=drawing, absent=ABSENT, smallest=f"{SMALLEST_LOSS:g}"
+        report=report,
+        drawing=draw(report.losses) if report.losses else None,
+        deadlines=draw_deadlines(report.requests, report.as_of),
+        drawing_lineage=draw_lineage(report.lineage),
+        absent=ABSENT,
+        smallest=f"{SMALLEST_LOSS:g}",
+        newest=NEWEST_EVENTS,
     )
 
 

@@ -11,8 +11,10 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
+from dlfd_ops.audit.dossier import Dossier, RequestRow
 from dlfd_ops.audit.figures import LossFigure
 from dlfd_ops.audit.limits import NOT_SHOWN, SHOWN, Statement
+from dlfd_ops.audit.lineage import VersionNode
 from dlfd_ops.audit.numbers import GateVerdict, NumberRow
 from dlfd_ops.audit.timeline import Entry
 
@@ -24,19 +26,38 @@ class _Model(BaseModel):
 
 
 class LedgerState(_Model):
-    """The chain: how long it is, where it ends, whether it holds.
+    """The chain: how long it is, and where it ends.
 
     Attributes:
         events: number of events.
         head: hash of the last event; noted elsewhere, it anchors everything before it.
-        holds: whether every line follows from the one before.
-        problems: what does not hold, a line each.
     """
 
     events: int
     head: str
-    holds: bool
-    problems: tuple[str, ...]
+
+
+class Agreement(_Model):
+    """Whether one part of the evidence agrees with the ledger.
+
+    Attributes:
+        part: "chain" (the ledger in itself), "files", "certificates", "registry", "stores".
+        checked: number of things that were compared.
+        findings: what differs, a line each.
+        not_checked: what could not be compared, each with the reason.
+    """
+
+    part: str
+    checked: int
+    findings: tuple[str, ...]
+    not_checked: tuple[str, ...]
+
+    @property
+    def state(self) -> Literal["agrees", "differs", "not checked"]:
+        """The outcome in a word."""
+        if self.findings:
+            return "differs"
+        return "agrees" if self.checked else "not checked"
 
 
 class Summary(_Model):
@@ -51,9 +72,7 @@ class Summary(_Model):
         refused: requests that were refused.
         withdrawn: requests that were withdrawn.
         ledger: the chain.
-        files_agree: whether the repository's files are those that the ledger names.
-        differences: what differs, a line each.
-        not_checked: what the ledger says nothing about yet.
+        agreement: one row a part of the evidence, the chain first.
     """
 
     open: int
@@ -64,52 +83,11 @@ class Summary(_Model):
     refused: int
     withdrawn: int
     ledger: LedgerState
-    files_agree: bool
-    differences: tuple[str, ...]
-    not_checked: tuple[str, ...]
+    agreement: tuple[Agreement, ...]
 
-
-class RequestRow(_Model):
-    """One request.
-
-    Attributes:
-        request_id: its pseudonymous id.
-        status: how far it came, see :mod:`dlfd_ops.deletion.status`.
-        target: "subject" or "samples".
-        legal_basis: key of the policy table.
-        law: the provision behind it.
-        received_at: ISO 8601, UTC.
-        due_at: effective due date.
-        closed_at: when it was fulfilled, refused or withdrawn; None while open.
-        days_left: from the report's date to the due date, negative when overdue; None once closed.
-        due_soon: whether it is open and due within the days of ``audit.due_soon_days``.
-        late: whether the due date passed unanswered.
-        version: the version that forgets it, as "name version n"; None before registration.
-        samples: training photos on the current forget list; None when it is on none.
-    """
-
-    request_id: str
-    status: str
-    target: str
-    legal_basis: str
-    law: str
-    received_at: str
-    due_at: date
-    closed_at: str | None
-    days_left: int | None
-    due_soon: bool
-    late: bool
-    version: str | None
-    samples: int | None
-
-
-class ForgottenRow(_Model):
-    """One forget list that a version was unlearned from."""
-
-    version: str
-    forget_list_digest: str
-    samples: int | None
-    request_ids: tuple[str, ...]
+    def state(self, part: str) -> str:
+        """Return the outcome of a part in a word; a part that was not looked at is not checked."""
+        return next((row.state for row in self.agreement if row.part == part), "not checked")
 
 
 class DataVersion(_Model):
@@ -128,36 +106,6 @@ class DataVersion(_Model):
     raw_digest: str | None
 
 
-class ModelRow(_Model):
-    """One model before or after unlearning; None where the ledger does not say.
-
-    Attributes:
-        role: "original" or "unlearned".
-        model_name: registered model.
-        version: version in MLflow.
-        run_id: MLflow run that registered it.
-        registered_at: ISO 8601, UTC.
-        weights_digest: SHA-256 of its weight file.
-        parent_weights_digest: SHA-256 of the weights that it was unlearned from.
-        method: unlearning method.
-        params_digest: digest of the method's parameters.
-        git_commit: commit of the code.
-        gate: whether its gate passed.
-    """
-
-    role: Literal["original", "unlearned"]
-    model_name: str | None
-    version: int | None
-    run_id: str | None = None
-    registered_at: str | None = None
-    weights_digest: str | None
-    parent_weights_digest: str | None = None
-    method: str | None = None
-    params_digest: str | None = None
-    git_commit: str | None = None
-    gate: bool | None = None
-
-
 class Report(_Model):
     """The whole document.
 
@@ -166,9 +114,9 @@ class Report(_Model):
         as_of: the date that deadlines are counted from.
         summary: where things stand.
         requests: every request, in order of receipt.
-        forgotten: one row a registered version, the oldest first.
+        details: everything about single requests: those still open, then the newest, as many as fit.
         data: the data before.
-        models: the original, then every registered version, the oldest first.
+        lineage: the originals and every registered version; a parent stands before its children.
         numbers: metrics before and after.
         seconds: what the training and the unlearning took, by stage.
         gate: the decision on the version in use, which the receipt names.
@@ -182,9 +130,9 @@ class Report(_Model):
     as_of: date
     summary: Summary
     requests: tuple[RequestRow, ...]
-    forgotten: tuple[ForgottenRow, ...]
+    details: tuple[Dossier, ...]
     data: DataVersion
-    models: tuple[ModelRow, ...]
+    lineage: tuple[VersionNode, ...]
     numbers: tuple[NumberRow, ...]
     seconds: dict[str, float | None]
     gate: GateVerdict | None

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import click
 
+from dlfd_ops.cli.audit_show import show
 from dlfd_ops.cli.output import echo_json, json_option
 from dlfd_ops.params import load_params
 
@@ -25,17 +26,17 @@ def audit() -> None:
 )
 @json_option
 def report(as_of: datetime | None, as_json: bool) -> None:
-    """Write audit/report.html and audit/report.json."""
+    """Write audit/report.html and audit/report.json, with where the versions are now in MLflow."""
     from dlfd_ops.workflows.audit import DOCUMENT, PAGE
     from dlfd_ops.workflows.audit import report as write_report
 
-    written = write_report(load_params(), as_of=(as_of or datetime.now(UTC)).date())
+    written = write_report(load_params(), as_of=(as_of or datetime.now(UTC)).date(), ask_registry=True)
     if as_json:
         echo_json(written.model_dump(mode="json"))
         return
     summary = written.summary
     click.echo(f"{summary.open} open, {summary.overdue} overdue, {summary.fulfilled} fulfilled")
-    click.echo(f"chain   {'holds' if summary.ledger.holds else 'BROKEN'}, {summary.ledger.events} events")
+    click.echo(f"chain   {'holds' if summary.state('chain') == 'agrees' else 'BROKEN'}, {summary.ledger.events} events")
     click.echo(f"head    {summary.ledger.head}")
     click.echo(f"page    {PAGE}")
     click.echo(f"data    {DOCUMENT}")
@@ -60,3 +61,6 @@ def verify(ctx: click.Context, expected_head: str | None, as_json: bool) -> None
         verdict = f"{len(outcome.findings)} differ" if outcome.findings else "all agree with the ledger"
         click.echo(f"{len(outcome.checked)} checked: {verdict}")
     ctx.exit(1 if outcome.findings else 0)
+
+
+audit.add_command(show)

@@ -112,6 +112,20 @@ def resolve(
     return ForgetList(rows, dict(sorted(counts.items())))
 
 
+def find_samples(
+    requests: Iterable[DeletionRequest], manifest: Manifest, aliases: Mapping[str, str] | None = None
+) -> dict[str, Sequence[str]]:
+    """Return the samples of every request that the manifest holds, in every split: request id -> sample ids.
+
+    Args:
+        requests: the intake, settled requests included.
+        manifest: all samples, every split.
+        aliases: see :func:`resolve`.
+    """
+    samples = _Samples(manifest.rows, aliases or {})
+    return {request.request_id: samples.of(request) for request in requests}
+
+
 def check_forgettable(forget_list: ForgetList, manifest: Manifest, max_share: float) -> None:
     """Check that there is something to forget, and not too much of it.
 

@@ -122,13 +122,18 @@ def request_statuses(
 
 def events_of(request_id: str, events: Iterable[AnyEvent]) -> list[AnyEvent]:
     """Return the events that concern one request, in order."""
-    found: list[AnyEvent] = []
+    return histories(events).get(request_id, [])
+
+
+def histories(events: Iterable[AnyEvent]) -> dict[str, list[AnyEvent]]:
+    """Return for every request the events that concern it, in order."""
+    found: dict[str, list[AnyEvent]] = {}
     versions: dict[_Version, Sequence[str]] = {}
     for event in events:
         if event.kind == "registered":
             versions[_version(event.data)] = event.data["request_ids"]
-        if request_id in _concerned(event, versions):
-            found.append(event)
+        for request_id in _concerned(event, versions):
+            found.setdefault(request_id, []).append(event)
     return found
 
 

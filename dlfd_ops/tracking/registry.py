@@ -285,6 +285,31 @@ def record_head(store: Store, model_name: str, version: int, head: str) -> None:
         store.client.set_model_version_tag(model_name, str(version), HEAD_TAG, head)
 
 
+def read_aliases_of_versions(store: Store, model_name: str) -> dict[int, tuple[str, ...]]:
+    """Return every version that is in the store, with the aliases that name it; empty without such a model.
+
+    Raises:
+        BadInput: the store does not answer.
+    """
+    with store.answering():
+        try:
+            aliases = store.client.get_registered_model(model_name).aliases
+        except MlflowException as error:
+            if error.error_code != ErrorCode.Name(RESOURCE_DOES_NOT_EXIST):
+                raise
+            return {}
+        found: dict[int, tuple[str, ...]] = {}
+        token: str | None = None
+        while True:
+            page = store.client.search_model_versions(f"name = '{model_name}'", page_token=token)
+            for version in map(_registered, page):
+                named = sorted(alias for alias, number in aliases.items() if str(number) == str(version.version))
+                found[version.version] = tuple(named)
+            token = page.token
+            if not token:
+                return found
+
+
 def read_version(store: Store, model_name: str, version: int) -> RegisteredVersion | None:
     """Return a version by its number, or None when the store does not have it.
 

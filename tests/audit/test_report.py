@@ -32,6 +32,7 @@ LOSSES: Losses = {
     "original": {"forget": [0.01, 0.02, 0.5], "test": [0.5, 1.0, 4.0]},
     "unlearned": {"forget": [0.4, 1.2, 3.0], "test": [0.6, 1.1, 3.9]},
 }
+CHAIN_BROKEN = Verification(findings=(Finding("audit/ledger.jsonl line 3 (it must hold)", "aa", "bb"),))
 METRICS = {
     "original": {"accuracy": 0.47, "mia_auc": 0.75, "overshoot": 0.0},
     "unlearned": {"accuracy": 0.45, "mia_auc": 0.53, "overshoot": 0.0, "house_metric": 1.5},
@@ -47,6 +48,7 @@ def material(history: Ledger, receipt: Receipt) -> Material:
         raw_path="data/raw",
         raw_digest="0" * 32 + ".dir",
         events=history.events(),
+        parts={"chain": Verification(checked=("audit/ledger.jsonl",)), "files": Verification(checked=("metrics",))},
         receipt=receipt,
         samples={"req-00000000000a": 12},
         metrics=METRICS,
@@ -65,14 +67,13 @@ def test_the_report_says_what_the_ledger_says(report: Report, history: Ledger) -
     assert report.format == FORMAT
     assert (report.summary.open, report.summary.overdue, report.summary.fulfilled) == (0, 0, 2)
     assert report.summary.ledger.head == history.head()
-    assert report.summary.ledger.holds
+    assert report.summary.state("chain") == "agrees"
     assert [row.samples for row in report.requests] == [12, None]
     assert {row.version for row in report.requests} == {"face version 2"}
-    (forgotten,) = report.forgotten
-    assert (forgotten.forget_list_digest, forgotten.samples) == ("c" * 64, 24)
-    original, unlearned = report.models
+    original, unlearned = report.lineage
     assert (original.version, original.weights_digest) == (1, "a" * 64)
     assert (unlearned.version, unlearned.weights_digest, unlearned.gate) == (2, "b" * 64, True)
+    assert (unlearned.forget_list_digest, unlearned.samples) == ("c" * 64, 24)
     assert unlearned.parent_weights_digest == original.weights_digest
     assert report.gate is not None
     assert report.gate.passed
@@ -122,7 +123,7 @@ def test_an_empty_ledger_makes_a_report(report: Report) -> None:
     """Before the first request the page says so instead of failing."""
     empty = compose(Material("synthetic", "data/raw", None, ()), as_of=date(2026, 11, 20), due_soon_days=7)
     assert empty.summary.ledger.head == GENESIS
-    assert (empty.models, empty.gate, empty.losses) == ((), None, None)
+    assert (empty.lineage, empty.details, empty.gate, empty.losses) == ((), (), None, None)
     page = BeautifulSoup(render(empty), "html.parser")
     assert page.find("table") is None
     assert "Nobody has asked to be forgotten yet." in page.get_text()
@@ -131,11 +132,11 @@ def test_an_empty_ledger_makes_a_report(report: Report) -> None:
 def test_a_broken_chain_and_changed_files_stand_at_the_top(material: Material) -> None:
     """What does not hold is said in the first paragraph and listed in the summary."""
     finding = Finding("models/unlearned/weights.safetensors", "aa", "bb")
-    broken = replace(material, problems=("line 3: it broke",), files=Verification(findings=(finding,)))
+    broken = replace(material, parts={"chain": CHAIN_BROKEN, "files": Verification(findings=(finding,))})
     page = BeautifulSoup(render(compose(broken, as_of=date(2026, 11, 20), due_soon_days=7)), "html.parser")
     assert "The ledger is broken" in _one(page, "header").get_text()
     summary = _one(page, "section#summary").get_text()
-    assert "line 3: it broke" in summary
+    assert str(CHAIN_BROKEN.findings[0]) in summary
     assert str(finding) in summary
 
 
@@ -166,8 +167,7 @@ def test_hostile_text_stays_text(material: Material) -> None:
         raw_path=HOSTILE,
         raw_digest=HOSTILE,
         events=[*events, refused, unknown],
-        problems=(HOSTILE,),
-        files=Verification(findings=(Finding(HOSTILE, HOSTILE, HOSTILE),), not_checked=(HOSTILE,)),
+        parts={HOSTILE: Verification(findings=(Finding(HOSTILE, HOSTILE, HOSTILE),), not_checked=(HOSTILE,))},
         metrics={"unlearned": {HOSTILE: 1.0}},
     )
     text = render(compose(poisoned, as_of=date(2026, 11, 20), due_soon_days=7))
@@ -223,9 +223,13 @@ def test_the_page_can_be_read_without_seeing_it(report: Report) -> None:
     named = [str(tag["aria-labelledby"]).split() for tag in page.select("[aria-labelledby]")]
     linked = [[str(tag["href"])[1:]] for tag in page.find_all("a")]
     assert {name for names in named + linked for name in names} <= set(ids)
-    svg = _one(page, "svg")
-    assert svg["role"] == "img"
-    assert "median forgotten 0.020" in _one(svg, "desc").get_text()
+    figures = page.find_all("svg")
+    assert len(figures) == 3
+    assert all(svg["role"] == "img" and svg.find("title") and svg.find("desc") for svg in figures)
+    described = " ".join(svg.get_text() for svg in figures)
+    assert "median forgotten 0.020" in described
+    assert "req-00000000000a: received 2026-10-05, due 2026-11-05, fulfilled" in described
+    assert "version 2: registered, 2 requests forgotten, from version 1" in described
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

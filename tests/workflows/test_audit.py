@@ -20,10 +20,11 @@ from dlfd_ops.audit.ledger import Ledger
 from dlfd_ops.audit.report import Report
 from dlfd_ops.cli.audit import audit
 from dlfd_ops.cli.output import OneLineErrors
+from dlfd_ops.data.identity import load_key
 from dlfd_ops.data.manifest import Manifest, ManifestInfo, write_manifest
 from dlfd_ops.deletion.forget_list import ForgetList, ForgetRow, SampleCount, write_forget_list
 from dlfd_ops.deletion.parent import Parent, write_parent
-from dlfd_ops.deletion.requests import DeletionRequest, Target, derive_request_id, write_requests
+from dlfd_ops.deletion.requests import DeletionRequest, Target, derive_request_id, read_requests, write_requests
 from dlfd_ops.deletion.status import received_data
 from dlfd_ops.digest import sha256_json
 from dlfd_ops.errors import BadInput, CheckFailed
@@ -263,9 +264,9 @@ def test_the_report_shows_the_registered_version(repository: Path) -> None:
     written = report(PARAMS, repository, as_of=date(2026, 11, 20))
     document = Report.model_validate_json((repository / "audit/report.json").read_text())
     assert document == written
-    assert written.summary.files_agree
-    assert written.summary.ledger.holds
-    assert [model.version for model in written.models] == [1, 2]
+    states = {row.part: row.state for row in written.summary.agreement}
+    assert states == {"chain": "agrees", "files": "agrees", "registry": "not checked"}
+    assert [node.version for node in written.lineage] == [1, 2]
     assert written.data.raw_digest == f"{'a' * 32}.dir"
     assert written.losses is not None
     assert written.requests[0].samples == 1
@@ -291,8 +292,9 @@ def test_the_report_of_a_tampered_repository_says_so(repository: Path) -> None:
     _edit_ledger(repository)
     _replace("models/unlearned/weights.safetensors", b"x")(repository)
     written = report(PARAMS, repository)
-    assert not written.summary.ledger.holds
-    assert any(line.startswith("models/unlearned") for line in written.summary.differences)
+    assert written.summary.state("chain") == written.summary.state("files") == "differs"
+    (files,) = [row for row in written.summary.agreement if row.part == "files"]
+    assert any(line.startswith("models/unlearned") for line in files.findings)
 
 
 @pytest.mark.parametrize("rows", ["model,set\n", "model,set,loss\noriginal,test,nan\n", "model,set,loss\noriginal\n"])
@@ -329,6 +331,81 @@ def test_the_commands_answer_with_the_contract_s_status(repository: Path, monkey
     (repository / "audit/ledger.jsonl").unlink()
     missing = _run("verify")
     assert (missing.exit_code, missing.stderr.count("\n")) == (2, 1)
+
+
+def test_an_auditor_gets_answers(repository: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """About a request, a version, and everything; MLflow says where the versions are."""
+    shutil.copyfile(Path(__file__).parents[2] / "params.yaml", repository / "params.yaml")
+    monkeypatch.chdir(repository)
+    _client(repository).set_registered_model_alias(NAME, "champion", "2")
+    (request_id,) = [row["request_id"] for row in json.loads(_run("show", "--json").stdout)["requests"]]
+    found = json.loads(_run("show", "--request", request_id, "--json").stdout)
+    assert [(ref["version"], ref["place"]) for ref in found["knew"]] == [(1, "archived")]
+    assert [(ref["version"], ref["place"]) for ref in found["forgot"]] == [(2, "serving")]
+    version = json.loads(_run("show", "--version", "2", "--json").stdout)
+    assert version["forgotten"] == [request_id]
+    assert [node["version"] for node in version["lineage"]] == [2, 1]
+    _client(repository).delete_model_version(NAME, "1")
+    shown = _run("show", "--request", request_id).stdout
+    assert "knew them     version 1 (deleted)" in shown
+    assert "forgot them   version 2 (serving)" in shown
+    assert "version 2      serving" in _run("show", "--version", "2").stdout
+    overall = _run("show")
+    assert (overall.exit_code, "registry      differs" in overall.stdout) == (0, True)
+
+
+def test_an_image_in_hand_is_recognised(repository: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By the keyed hash of its bytes, whatever it is called; other bytes are unknown; the file is never decoded."""
+    shutil.copyfile(Path(__file__).parents[2] / "params.yaml", repository / "params.yaml")
+    monkeypatch.chdir(repository)
+    monkeypatch.setenv("DLFD_SECRET_KEY", "ab" * 32)
+    key = load_key()
+    (repository / "deletion/key_id.txt").write_text(f"{key.key_id}\n")
+    Path("face.png").write_bytes(b"no image at all")
+    assert json.loads(_run("show", "--image", "face.png", "--json").stdout)["verdict"] == "unknown"
+    row = ForgetRow(key.sample_id(b"no image at all"), (_only_request(repository),))
+    write_forget_list(Path("deletion/forget_list.parquet"), ForgetList((row,), {row.request_ids[0]: SampleCount(1, 0)}))
+    answer = json.loads(_run("show", "--image", "face.png", "--json").stdout)
+    assert (answer["verdict"], [ref["version"] for ref in answer["forgot"]]) == ("forgotten", [2])
+    assert "forgotten: a fulfilled request covers it" in _run("show", "--image", "face.png").stdout
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["--request", "Jane Doe"],
+        ["--request", "req-ffffffffffff"],
+        ["--version", "7"],
+        ["--version", "0"],
+        ["--image", "missing.png"],
+        ["--image", "params.yaml"],
+        ["--version", "2", "--request", "req-ffffffffffff"],
+    ],
+    ids=" ".join,
+)
+def test_a_question_without_an_answer_is_one_line(
+    repository: Path, monkeypatch: pytest.MonkeyPatch, arguments: list[str]
+) -> None:
+    """What nobody filed or registered, a missing file, a missing key: status 2, and no identity."""
+    shutil.copyfile(Path(__file__).parents[2] / "params.yaml", repository / "params.yaml")
+    monkeypatch.chdir(repository)
+    result = _run("show", *arguments)
+    assert (result.exit_code, result.stdout, result.stderr.count("\n")) == (2, "", 1)
+    assert "Jane" not in result.stderr
+
+
+def test_a_report_without_the_registry_says_so(repository: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A store that does not answer stops neither report nor answers: it is not checked, with the reason."""
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
+    written = report(PARAMS, repository, ask_registry=True)
+    (registry,) = [row for row in written.summary.agreement if row.part == "registry"]
+    assert registry.state == "not checked"
+    assert "must answer" in registry.not_checked[0]
+
+
+def _only_request(root: Path) -> str:
+    (request,) = read_requests(root / "deletion/requests.csv")
+    return request.request_id
 
 
 def _run(*arguments: str) -> Result:

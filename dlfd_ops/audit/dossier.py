@@ -1,0 +1,260 @@
+"""Everything the audit can say about one request, and about one image file in hand; pure.
+
+Where nothing is known the answer is the one that is worse for the operator: a version is taken to know a person until
+the ledger says that it forgot them, and a store to hold their data until a receipt says that it was erased.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import date
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict
+
+from dlfd_ops.audit.lineage import VersionNode, forgetting
+from dlfd_ops.audit.timeline import Entry, count
+
+
+class _Model(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class RequestRow(_Model):
+    """One request.
+
+    Attributes:
+        request_id: its pseudonymous id.
+        status: how far it came, see :mod:`dlfd_ops.deletion.status`.
+        target: "subject" or "samples".
+        legal_basis: key of the policy table.
+        law: the provision behind it.
+        received_at: ISO 8601, UTC.
+        due_at: effective due date.
+        closed_at: when it was fulfilled, refused or withdrawn; None while open.
+        days_left: from the report's date to the due date, negative when overdue; None once closed.
+        due_soon: whether it is open and due within the days of ``audit.due_soon_days``.
+        late: whether the due date passed unanswered.
+        version: the version that forgets it, as "name version n"; None before registration.
+        samples: training photos on the current forget list; None when it is on none.
+    """
+
+    request_id: str
+    status: str
+    target: str
+    legal_basis: str
+    law: str
+    received_at: str
+    due_at: date
+    closed_at: str | None
+    days_left: int | None
+    due_soon: bool
+    late: bool
+    version: str | None
+    samples: int | None
+
+
+class StoreRow(_Model):
+    """One place where a person's data may lie.
+
+    Attributes:
+        store: the place, in plain words.
+        state: "holds" (it does), "may hold" (nobody looked, or nobody can), "erased" (it did).
+        detail: what, and how we know.
+    """
+
+    store: str
+    state: Literal["holds", "may hold", "erased"]
+    detail: str
+
+
+class VersionRef(_Model):
+    """A version, as a dossier names it."""
+
+    name: str
+    model_name: str
+    version: int | None
+    place: str
+
+
+class Dossier(_Model):
+    """One request, from its receipt to where the data lie now.
+
+    Attributes:
+        request: deadlines and status.
+        learned: whether any photo of theirs was trained on; None where that is not recorded any more.
+        knew: every version that was made knowing them.
+        forgot: every version that has forgotten them.
+        attack_auc: of the membership attack, on the version that answers the request; None before.
+        gate: whether the gate passed that version; None before.
+        stores: where their data lie.
+        history: the events that concern the request, the oldest first.
+    """
+
+    request: RequestRow
+    learned: bool | None
+    knew: tuple[VersionRef, ...]
+    forgot: tuple[VersionRef, ...]
+    attack_auc: float | None
+    gate: bool | None
+    stores: tuple[StoreRow, ...]
+    history: tuple[Entry, ...]
+
+
+class Photos(_Model):
+    """A request's photos in the prepared data as it stands: those trained on, and the others."""
+
+    train: int
+    other: int
+
+
+def dossier(
+    request: RequestRow,
+    *,
+    nodes: Sequence[VersionNode],
+    history: Iterable[Entry],
+    photos: Photos | None,
+    raw_path: str,
+) -> Dossier:
+    """Return what is known about a request.
+
+    Args:
+        request: deadlines and status.
+        nodes: every version.
+        history: the events that concern it.
+        photos: its photos in the prepared data; None where there is no prepared data.
+        raw_path: where the raw data lies.
+    """
+    learned = _learned(request, photos)
+    has_forgotten = forgetting(nodes, (request.request_id,))
+    forgot = tuple(node for node, answer in zip(nodes, has_forgotten, strict=True) if answer)
+    knew = tuple(node for node, answer in zip(nodes, has_forgotten, strict=True) if not answer and learned is not False)
+    answer = next((node for node in forgot if _answers(node, request)), None)
+    return Dossier(
+        request=request,
+        learned=learned,
+        knew=tuple(map(_ref, knew)),
+        forgot=tuple(map(_ref, forgot)),
+        attack_auc=answer.attack_auc if answer else None,
+        gate=answer.gate if answer else None,
+        stores=_stores(photos, knew, raw_path),
+        history=tuple(history),
+    )
+
+
+def _learned(request: RequestRow, photos: Photos | None) -> bool | None:
+    """Say whether they were trained on: the forget list knows, else the prepared data, while their photos are there."""
+    if request.samples is not None:
+        return request.samples > 0
+    if photos is None or photos.train + photos.other == 0:
+        return None
+    return photos.train > 0
+
+
+def _answers(node: VersionNode, request: RequestRow) -> bool:
+    return node.version is not None and request.version == f"{node.model_name} version {node.version}"
+
+
+def _ref(node: VersionNode) -> VersionRef:
+    return VersionRef(name=node.name, model_name=node.model_name, version=node.version, place=node.place)
+
+
+def _stores(photos: Photos | None, knew: Sequence[VersionNode], raw_path: str) -> tuple[StoreRow, ...]:
+    number = photos.train + photos.other if photos else None
+    held = "holds" if number else "may hold"
+    there = [node.name for node in knew if node.place != "deleted"]
+    rows = [
+        StoreRow(
+            store=f"raw data ({raw_path})",
+            state=held,
+            detail=f"{count(number, 'photo')}, as the prepared data says"
+            if number
+            else "no photo in the prepared data",
+        ),
+        StoreRow(
+            store="prepared data (data/prepared)",
+            state="may hold" if number is None else "holds" if number else "erased",
+            detail="there is no prepared data here" if number is None else count(number, "photo"),
+        ),
+        StoreRow(
+            store="DVC cache and remotes",
+            state=held,
+            detail="every revision of the data that was ever stored; no receipt says that theirs was erased",
+        ),
+    ]
+    if knew:
+        rows.append(
+            StoreRow(
+                store="MLflow",
+                state="holds" if there else "erased",
+                detail=f"weights of {', '.join(there)}, made knowing them" if there else "no version that knew them",
+            )
+        )
+    rows.append(
+        StoreRow(store="clones, backups and copies", state="may hold", detail="nothing here can see or erase them")
+    )
+    return tuple(rows)
+
+
+ImageVerdict = Literal["forgotten", "asked", "suppressed", "in the data", "unknown"]
+
+
+class ImageAnswer(_Model):
+    """What is known about an image file, by the keyed hash of its bytes.
+
+    Attributes:
+        sample_id: the keyed hash.
+        verdict: "forgotten" (a fulfilled request covers it), "asked" (a request covers it that is not fulfilled),
+            "suppressed" (it stands on the suppression list, and no request here explains it), "in the data" (nobody
+            asked), "unknown" (these bytes are not in the data, and were never asked about).
+        split: of the prepared data that it is in; None when it is not in it.
+        suppressed: whether it stands on the suppression list.
+        requests: the requests that cover it.
+        forgot: every version that has forgotten it.
+    """
+
+    sample_id: str
+    verdict: ImageVerdict
+    split: str | None
+    suppressed: bool
+    requests: tuple[RequestRow, ...]
+    forgot: tuple[VersionRef, ...]
+
+
+def image_answer(
+    sample_id: str,
+    *,
+    split: str | None,
+    suppressed: bool,
+    covering: Iterable[str],
+    requests: Mapping[str, RequestRow],
+    nodes: Sequence[VersionNode],
+) -> ImageAnswer:
+    """Return what is known about an image.
+
+    Args:
+        sample_id: keyed hash of its bytes.
+        split: see :class:`ImageAnswer`.
+        suppressed: see :class:`ImageAnswer`.
+        covering: ids of the requests that name it, or its person.
+        requests: every request, by id.
+        nodes: every version.
+    """
+    asked = tuple(requests[request_id] for request_id in sorted(set(covering)) if request_id in requests)
+    fulfilled = {request.request_id for request in asked if request.status == "fulfilled"}
+    open_ = any(request.status not in ("refused", "withdrawn") for request in asked)
+    verdict: ImageVerdict = "unknown" if split is None else "in the data"
+    if fulfilled:
+        verdict = "forgotten"
+    elif open_:
+        verdict = "asked"
+    elif suppressed:
+        verdict = "suppressed"
+    return ImageAnswer(
+        sample_id=sample_id,
+        verdict=verdict,
+        split=split,
+        suppressed=suppressed,
+        requests=asked,
+        forgot=tuple(_ref(node) for node, yes in zip(nodes, forgetting(nodes, fulfilled), strict=True) if yes),
+    )

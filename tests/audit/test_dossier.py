@@ -1,0 +1,168 @@
+"""What is known about one request and about one image, and the figure of the deadlines."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import date
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from dlfd_ops.audit.composing import MAX_DETAILS, Material, compose, dossiers, request_rows, version_nodes
+from dlfd_ops.audit.deadlines_figure import MAX_ROWS, MAX_TICKS, draw_deadlines
+from dlfd_ops.audit.dossier import Dossier, Photos, RequestRow, image_answer
+from dlfd_ops.audit.evidence import Receipt
+from dlfd_ops.audit.ledger import Ledger
+from tests.audit.conftest import REQUESTS
+
+TODAY = date(2026, 11, 20)
+SAMPLE = "5" * 64
+
+
+@pytest.fixture
+def material(history: Ledger, receipt: Receipt) -> Material:
+    """The history of two fulfilled requests, and where its versions are."""
+    return Material(
+        dataset="synthetic",
+        raw_path="data/raw",
+        raw_digest=None,
+        events=history.events(),
+        receipt=receipt,
+        samples={REQUESTS[0]: 12, REQUESTS[1]: 0},
+        photos={REQUESTS[0]: Photos(train=12, other=0)},
+        places={("face", 1): "archived", ("face", 2): "serving"},
+    )
+
+
+def about(material: Material, request_id: str) -> Dossier:
+    """Return the dossier of a request."""
+    rows = request_rows(material, as_of=TODAY, due_soon_days=7)
+    return dossiers(material, [rows[request_id]], version_nodes(material))[0]
+
+
+def test_a_dossier_answers_the_auditor(material: Material) -> None:
+    """Who knew the person, who forgot them, on what evidence, where their photos lie, and what happened."""
+    found = about(material, REQUESTS[0])
+    assert [(ref.version, ref.place) for ref in found.knew] == [(1, "archived")]
+    assert [(ref.version, ref.place) for ref in found.forgot] == [(2, "serving")]
+    assert (found.learned, found.gate, found.attack_auc) == (True, True, 0.53)
+    assert {row.store: row.state for row in found.stores} == {
+        "raw data (data/raw)": "holds",
+        "prepared data (data/prepared)": "holds",
+        "DVC cache and remotes": "holds",
+        "MLflow": "holds",
+        "clones, backups and copies": "may hold",
+    }
+    kinds = ["received", "resolved", "unlearned", "registered", "gated"]
+    assert [entry.kind for entry in found.history] == kinds
+
+
+def test_nobody_knew_whom_no_photo_was_trained_on(material: Material) -> None:
+    """A request without a training photo has no version that knew the person."""
+    found = about(material, REQUESTS[1])
+    assert (found.learned, found.knew) == (False, ())
+    assert "MLflow" not in {row.store for row in found.stores}
+
+
+def test_where_nothing_is_known_the_worse_is_assumed(material: Material) -> None:
+    """Without forget list, prepared data and registry the versions count as knowing, and the stores as holding."""
+    found = about(replace(material, samples={}, photos=None, places={}), REQUESTS[1])
+    assert (found.learned, [ref.place for ref in found.knew]) == (None, ["registered"])
+    assert {row.state for row in found.stores} == {"holds", "may hold"}
+
+
+def test_a_deleted_version_holds_nothing_any_more(material: Material) -> None:
+    """Once every version that knew the person is gone, MLflow counts as erased."""
+    gone = about(replace(material, places={("face", 1): "deleted", ("face", 2): "serving"}), REQUESTS[0])
+    assert {row.store: row.state for row in gone.stores}["MLflow"] == "erased"
+
+
+def test_a_report_goes_into_as_many_requests_as_fit(ledger: Ledger) -> None:
+    """Open requests come before closed ones, the newest before older ones; their order stays that of receipt."""
+    count = MAX_DETAILS + 5
+    filed = {"key_id": "0" * 16, "legal_basis": "gdpr", "received_at": "2026-10-05T09:00:00Z", "due_at": "2026-11-05"}
+    ids = [f"req-{number:012x}" for number in range(count)]
+    ledger.append_all([("received", {**filed, "request_id": one, "target": "subject"}) for one in ids])
+    ledger.append_all([("withdrawn", {"request_id": one}) for one in ids[3:13]])
+    report = compose(Material("synthetic", "data/raw", None, ledger.events()), as_of=TODAY, due_soon_days=7)
+    assert [one.request.request_id for one in report.details] == [*ids[:3], *ids[8:]]
+    assert len(report.requests) == count
+
+
+@pytest.mark.parametrize(
+    ("covering", "split", "suppressed", "verdict"),
+    [
+        ([REQUESTS[0]], "train", False, "forgotten"),
+        ([REQUESTS[0]], None, True, "forgotten"),
+        ([], "train", False, "in the data"),
+        ([], None, False, "unknown"),
+        ([], None, True, "suppressed"),
+        (["req-ffffffffffff"], "train", False, "in the data"),
+    ],
+)
+def test_an_image_is_found_among_what_was_forgotten(
+    material: Material, covering: list[str], split: str | None, suppressed: bool, verdict: str
+) -> None:
+    """By the requests that cover it, else by where its keyed hash stands."""
+    rows = request_rows(material, as_of=TODAY, due_soon_days=7)
+    nodes = version_nodes(material)
+    answer = image_answer(SAMPLE, split=split, suppressed=suppressed, covering=covering, requests=rows, nodes=nodes)
+    assert answer.verdict == verdict
+    assert [ref.version for ref in answer.forgot] == ([2] if verdict == "forgotten" else [])
+
+
+def test_an_image_of_an_open_request_is_asked_for(material: Material) -> None:
+    """It is not forgotten before a version passed its gate; a withdrawn request asks for nothing."""
+    early = replace(material, events=material.events[:2])
+    rows = request_rows(early, as_of=TODAY, due_soon_days=7)
+    withdrawn = {REQUESTS[0]: rows[REQUESTS[0]].model_copy(update={"status": "withdrawn"})}
+    for known, verdict in ((rows, "asked"), (withdrawn, "in the data")):
+        answer = image_answer(SAMPLE, split="train", suppressed=False, covering=[REQUESTS[0]], requests=known, nodes=())
+        assert answer.verdict == verdict
+
+
+DAYS = st.dates(date(2000, 1, 1), date(2100, 1, 1))
+
+
+@st.composite
+def rows(draw: st.DrawFn) -> RequestRow:
+    """A request with any dates, sensible or not."""
+    closed = draw(st.none() | DAYS)
+    return RequestRow(
+        request_id="req-000000000000",
+        status="fulfilled" if closed else "received",
+        target="subject",
+        legal_basis="gdpr",
+        law="",
+        received_at=f"{draw(DAYS)}T00:00:00Z",
+        due_at=draw(DAYS),
+        closed_at=f"{closed}T00:00:00Z" if closed else None,
+        days_left=None if closed else 3,
+        due_soon=False,
+        late=draw(st.booleans()),
+        version=None,
+        samples=None,
+    )
+
+
+@settings(max_examples=25)
+@given(st.lists(rows(), min_size=1, max_size=MAX_ROWS + 3), DAYS)
+def test_the_deadlines_stay_inside_their_frame(requests: list[RequestRow], as_of: date) -> None:
+    """Whatever the dates are, every coordinate lies inside, and neither rows nor marks are too many."""
+    drawing = draw_deadlines(requests, as_of)
+    assert drawing is not None
+    assert len(drawing.rows) + drawing.left_out == len(requests)
+    assert len(drawing.rows) <= MAX_ROWS
+    assert len(drawing.months) <= MAX_TICKS
+    across = [drawing.today, *(month.x for month in drawing.months)]
+    for row in drawing.rows:
+        across += [row.start, row.end, row.due]
+        assert 0 < row.y < drawing.axis < drawing.height
+        assert row.start <= row.end
+    assert all(0 <= x <= drawing.width for x in across)
+
+
+def test_without_requests_there_are_no_deadlines() -> None:
+    """Nothing asked, nothing drawn."""
+    assert draw_deadlines((), TODAY) is None

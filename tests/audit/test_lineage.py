@@ -1,0 +1,105 @@
+"""The lineage: what came out of which, what each version has forgotten, and the figure of it."""
+
+from __future__ import annotations
+
+import re
+from itertools import pairwise
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from dlfd_ops.audit.evidence import Receipt, Registered, Unlearned, VersionEvidence
+from dlfd_ops.audit.lineage import VersionNode, ancestors, forgetting, forgotten, lineage
+from dlfd_ops.audit.lineage_figure import MAX_ROWS, draw_lineage
+
+
+def weights(number: int) -> str:
+    """Return the digest of made-up weights."""
+    return f"{number:064x}"
+
+
+def evidence(number: int, parent: int, *requests: str) -> VersionEvidence:
+    """Return what the ledger says about version ``number``, unlearned from the weights ``parent``."""
+    named = {"request_ids": requests, "forget_list_digest": "f", "weights_digest": weights(number)}
+    registered = Registered.model_validate(
+        {**named, "model_name": "face", "version": number, "run_id": "r", "store": "s", "provenance": {}}
+    )
+    made = {"method": "dlfd", "params_digest": "p", "git_commit": "c", "parent_weights_digest": weights(parent)}
+    return VersionEvidence(
+        "2026-01-05T12:00:00Z", registered, None, Unlearned.model_validate({**named, **made}), None, None
+    )
+
+
+@pytest.fixture
+def nodes(receipt: Receipt) -> tuple[VersionNode, ...]:
+    """An original (0, version 1), 2 from it, 3 from 2, 4 from the original again."""
+    registered = [evidence(2, 0, "a"), evidence(3, 2, "a", "b"), evidence(4, 0, "c")]
+    return lineage(registered, receipt, {("face", 1): "archived", ("face", 3): "serving"})
+
+
+def test_parents_are_found_by_their_weights(nodes: tuple[VersionNode, ...]) -> None:
+    """Weights that no version has are those of the original, which the receipt numbers; a parent stands first."""
+    assert [(node.role, node.version, node.parent) for node in nodes] == [
+        ("original", 1, None),
+        ("unlearned", 2, 0),
+        ("unlearned", 3, 1),
+        ("unlearned", 4, 0),
+    ]
+    assert [node.place for node in nodes] == ["archived", "registered", "serving", "registered"]
+    assert [node.version for node in ancestors(nodes, nodes[2])] == [3, 2, 1]
+
+
+def test_what_an_ancestor_forgot_stays_forgotten(nodes: tuple[VersionNode, ...]) -> None:
+    """A version's own requests are those that its parent had not forgotten; a sibling's are not its own."""
+    assert [node.forgets for node in nodes] == [(), ("a",), ("b",), ("c",)]
+    assert [forgotten(nodes, node) for node in nodes] == [(), ("a",), ("a", "b"), ("c",)]
+    assert forgetting(nodes, {"a"}) == (False, True, True, False)
+
+
+def test_versions_of_another_original_have_a_root_of_their_own(receipt: Receipt) -> None:
+    """A model trained anew begins a second lineage, whose number the receipt does not give."""
+    nodes = lineage([evidence(2, 0, "a"), evidence(4, 9, "a")], receipt, {})
+    assert [(node.version, node.parent) for node in nodes] == [(1, None), (2, 0), (None, None), (4, 2)]
+
+
+@st.composite
+def histories(draw: st.DrawFn) -> list[VersionEvidence]:
+    """Versions, each unlearned from the original or from an earlier one."""
+    count = draw(st.integers(1, MAX_ROWS + 3))
+    return [
+        evidence(number + 2, draw(st.sampled_from([0, *range(2, number + 2)])), *draw(st.sets(st.sampled_from("abc"))))
+        for number in range(count)
+    ]
+
+
+@settings(max_examples=25)
+@given(histories())
+def test_forgetting_never_goes_back_along_a_line(registered: list[VersionEvidence]) -> None:
+    """A version has forgotten whatever its parent has, and the two ways of asking agree."""
+    nodes = lineage(registered, None, {})
+    for node in nodes:
+        line = [set(forgotten(nodes, one)) for one in ancestors(nodes, node)]
+        assert all(older <= younger for younger, older in pairwise(line))
+    for request in "abc":
+        assert forgetting(nodes, {request}) == tuple(request in forgotten(nodes, node) for node in nodes)
+
+
+@settings(max_examples=25)
+@given(histories())
+def test_the_figure_has_room_for_every_version(registered: list[VersionEvidence]) -> None:
+    """One row a version, at most as many as fit, each dot in its own place, every line inside the figure."""
+    nodes = lineage(registered, None, {})
+    drawing = draw_lineage(nodes)
+    assert drawing is not None
+    assert len(drawing.rows) + drawing.left_out == len(nodes)
+    assert len(drawing.rows) == min(len(nodes), MAX_ROWS)
+    assert len({row.y for row in drawing.rows}) == len(drawing.rows)
+    assert all(0 < row.x < drawing.text and 0 < row.y < drawing.height for row in drawing.rows)
+    numbers = [float(number) for row in drawing.rows for number in re.findall(r"[\d.]+", row.line)]
+    assert all(0 < number < max(drawing.height, drawing.text) for number in numbers)
+
+
+def test_without_versions_there_is_no_figure() -> None:
+    """Nothing registered, nothing drawn."""
+    assert draw_lineage(()) is None
