@@ -71,3 +71,9 @@ def read_bounded(path: Path, *, max_bytes: int, what: str) -> bytes:
         raise BadInput(
             f"{what} must be readable", received=error.strerror or "an I/O error", remedy="check its permissions"
         ) from error
+
+
+def repository_top(start: Path) -> Path:
+    """Return the top folder of the DVC repository that ``start`` lies in, resolved; ``start`` itself outside of one."""
+    here = start.resolve()
+    return next((folder for folder in (here, *here.parents) if (folder / ".dvc").is_dir()), here)

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Annotated, Literal, Self
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, PositiveFloat, ValidationError, model_validator
 
 from dlfd_ops.errors import BadInput
 from dlfd_ops.files import read_bounded
@@ -18,6 +18,7 @@ MAX_PARAMS_BYTES = 1 << 20
 
 Probability = Annotated[float, Field(ge=0, le=1)]
 Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_.-]{0,62}$")]
+FactoryName = Annotated[str, Field(pattern=r"^[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*$", max_length=500)]
 LabelName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,62}$")]
 
 
@@ -59,13 +60,21 @@ class Splits(Section):
 class PrepareSection(Section):
     """From a source of face images to the manifest and the prepared images."""
 
-    source: Literal["synthetic", "manifest_csv", "mufac", "raf_db", "celeba", "utkface", "lfw"]
+    source: Literal["synthetic", "manifest_csv", "image_folder", "mufac", "raf_db", "celeba", "utkface", "lfw"]
     """Adapter that reads the source's published layout."""
+    columns: dict[Literal["image", "subject_id", "split", "sha256"], Annotated[str, Field(min_length=1)]] = {}
+    """The columns of a ``manifest_csv`` that have other names there: ours -> the table's."""
+    classes: dict[LabelName, Annotated[tuple[str, ...], Field(min_length=2, max_length=1000)]] = {}
+    """Class names of a label in the order of the original's outputs, where it is not the order of the source."""
     root: Annotated[str, Field(min_length=1, max_length=4096)]
     """Folder of the source; relative to the repository, or outside of it."""
     split_by: Literal["subject", "source"]
     """``subject``: shares drawn by subject with the seed. ``source``: the published train/validation/test parts;
-    the anchor people are then taken from the train part."""
+    people for the parts that it does not publish are then taken as ``draw_from`` says."""
+    draw_from: Literal["train", "held_out"] = "train"
+    """Whose people become the parts that the source does not publish, usually the anchor. ``train``: those of train,
+    whom the stage ``train`` then leaves out. ``held_out``: those of validation (of test, where there is none), for an
+    original that was trained elsewhere on all of train."""
     splits: Splits
     on_bad_image: Literal["error", "skip"]
     """A missing, truncated, oversized or undecodable image stops the stage, or is skipped, counted and reported."""
@@ -74,11 +83,40 @@ class PrepareSection(Section):
     max_file_megabytes: Annotated[float, Field(gt=0, le=1000)]
     """Largest image file read, in megabytes."""
 
+    @model_validator(mode="after")
+    def _columns_of_a_table(self) -> Self:
+        if self.columns and self.source != "manifest_csv":
+            raise ValueError("prepare.columns belongs to the source manifest_csv")
+        return self
+
+
+class FactorySection(Section):
+    """A model that the code of the repository builds."""
+
+    layer: Annotated[str, Field(min_length=1, max_length=500)]
+    """Name of the submodule that the features are taken at, as in ``named_modules()``."""
+    side: Literal["input", "output"]
+    """Whether the features are what goes into that layer or what comes out of it."""
+    arguments: dict[str, JsonValue]
+    """Keyword arguments of the factory."""
+    mean: tuple[float, float, float]
+    """Of each colour channel, for pixel values in [0, 1]: subtracted before the model sees an image."""
+    std: tuple[PositiveFloat, PositiveFloat, PositiveFloat]
+    """Of each colour channel, for pixel values in [0, 1]: divided by before the model sees an image."""
+    weights: Annotated[str, Field(min_length=1, max_length=4096)] | None
+    """Safetensors file with the original's weights, relative to ``params.yaml``: the original is taken from there. Null
+    trains it."""
+    origin: Annotated[str, Field(max_length=500)] | None
+    """Where these weights come from, for the record: ``models:/NAME/VERSION`` or a file."""
+
 
 class TrainSection(Section):
     """Training of the original and of the retrained model: the same recipe for both."""
 
-    architecture: Literal["resnet18", "densenet121", "efficientnet_b0"]
+    architecture: Literal["resnet18", "densenet121", "efficientnet_b0"] | FactoryName
+    """One of ours, or a factory ``package.module:function`` in a Python file of the repository."""
+    factory: FactorySection | None = None
+    """What belongs to a factory; stands beside one, and only there."""
     epochs: Annotated[int, Field(ge=1, le=1000)]
     batch_size: Annotated[int, Field(ge=2, le=65536)]
     """Images an optimiser step, over all processes together."""
@@ -89,6 +127,12 @@ class TrainSection(Section):
     augmentation: Literal["none", "flip"]
     checkpoint_every: Annotated[int, Field(ge=1)]
     """Epochs between two resume checkpoints."""
+
+    @model_validator(mode="after")
+    def _factory_beside_its_name(self) -> Self:
+        if (":" in self.architecture) != (self.factory is not None):
+            raise ValueError("architecture package.module:function and the section factory stand together")
+        return self
 
 
 class ForgetListSection(Section):

@@ -35,29 +35,32 @@ def assign_splits(subjects: Iterable[str], shares: Mapping[str, float], seed: in
 
 
 def assign_published_splits(
-    published: Mapping[str, frozenset[str]], shares: Mapping[str, float], seed: int
+    published: Mapping[str, frozenset[str]], shares: Mapping[str, float], seed: int, *, draw_from: str = "train"
 ) -> dict[str, str]:
     """Return the split of every subject, following the parts that the source publishes.
 
     A subject of several parts goes to the first of ``manifest.SPLITS`` among them, so to train where any photo is
     there: what the original trains on can't be test. A split that the source does not publish (usually the anchor)
-    is drawn with ``seed`` from the people of train, in proportion to the shares of train and of such splits.
+    is drawn with ``seed`` from the people of one that it does, in proportion to the shares of both.
 
     Args:
         published: the parts that every subject stands in; at least one each.
-        shares: as in :func:`assign_splits`; only those of train and of unpublished splits count.
+        shares: as in :func:`assign_splits`; only those of unpublished splits and of the one drawn from count.
         seed: as in :func:`assign_splits`.
+        draw_from: ``train``, or ``held_out`` for an original that was trained elsewhere on all of train: then
+            people of validation, or of test where there is no validation, fill the unpublished splits.
 
     Raises:
         BadInput: a split would stay empty.
     """
     unpublished = set(SPLITS).difference(*published.values())
-    # Train and what is drawn from it, as shares of these people.
-    pool = {split: shares[split] for split in SPLITS if split in unpublished | {"train"}}
+    donor = "train" if draw_from == "train" else "test" if "validation" in unpublished else "validation"
+    # The donor and what is drawn from it, as shares of these people.
+    pool = {split: shares[split] for split in SPLITS if split in unpublished | {donor}}
     assigned = {}
     for subject, parts in published.items():
         first = min(parts, key=SPLITS.index)
-        assigned[subject] = _draw(subject, pool, seed) if first == "train" else first
+        assigned[subject] = _draw(subject, pool, seed) if first == donor else first
     _check_none_empty(assigned)
     return assigned
 

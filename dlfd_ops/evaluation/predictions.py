@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from tqdm import tqdm
 
 from dlfd_ops.data.images import LabelledImages
-from dlfd_ops.models.classifier import FaceClassifier, to_unit
+from dlfd_ops.models.classifier import Classifier, to_unit
 from dlfd_ops.models.losses import sample_losses
 
 
@@ -43,7 +43,7 @@ class Predictions:
 
 
 def predict(
-    model: FaceClassifier,
+    model: Classifier,
     data: LabelledImages,
     *,
     batch_size: int,

@@ -12,7 +12,7 @@ from dlfd_ops.data.images import LabelledImages
 from dlfd_ops.evaluation.membership import attack_accuracy
 from dlfd_ops.evaluation.nomus import forgetting_score
 from dlfd_ops.evaluation.predictions import predict
-from dlfd_ops.models.classifier import FaceClassifier
+from dlfd_ops.models.classifier import Classifier
 
 
 class ForgettingProbe:
@@ -49,7 +49,7 @@ class ForgettingProbe:
 
     def __call__(self, model: nn.Module) -> float:
         """Return the forgetting score of ``model``, between 0 and 0.5; its modes are left as they were."""
-        assert isinstance(model, FaceClassifier)
+        assert isinstance(model, Classifier)
         losses = [
             predict(model, data, batch_size=self._batch_size, device=self._device).loss.numpy().astype(np.float64)
             for data in (self._forget, self._validation)

@@ -17,7 +17,7 @@ from dlfd_ops.evaluation.nomus import forgetting_score, nomus
 from dlfd_ops.evaluation.overshoot import compare_losses
 from dlfd_ops.evaluation.predictions import Predictions, predict
 from dlfd_ops.evaluation.utility import accuracy, mean_loss
-from dlfd_ops.models.classifier import FaceClassifier
+from dlfd_ops.models.classifier import Classifier
 
 if TYPE_CHECKING:
     from dlfd_ops.params import EvaluateSection
@@ -57,7 +57,7 @@ class ModelEvaluation:
 
 
 def evaluate_model(
-    model: FaceClassifier,
+    model: Classifier,
     sets: EvaluationSets,
     section: EvaluateSection,
     *,

@@ -140,14 +140,15 @@ def read_retrained(path: Path) -> RetrainedRecord | None:
         ) from error
 
 
-def read_seconds(path: Path) -> float:
-    """Read ``seconds`` of a stage's metrics.
+def read_seconds(path: Path) -> float | None:
+    """Read ``seconds`` of a stage's metrics; None where they say null: the model was trained elsewhere.
 
     Raises:
         BadInput: the file is missing, holds no JSON object, or no number of seconds.
     """
-    seconds = flatten(read_json(path)).get("seconds")
-    if seconds is None:
+    metrics = read_json(path)
+    seconds = flatten(metrics).get("seconds")
+    if seconds is None and ("seconds" not in metrics or metrics["seconds"] is not None):
         raise BadInput(f"{path} must hold the stage's seconds", received="none", remedy="run its stage again")
     return seconds
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import NamedTuple
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal, NamedTuple
 
 import torch
 import torchvision
@@ -18,7 +19,7 @@ class Output(NamedTuple):
     """What a classifier returns for a batch of B images.
 
     Attributes:
-        features: (B, D) activations of the penultimate layer.
+        features: (B, D) activations of the penultimate layer, or of the layer that the card names.
         logits: (B, C).
     """
 
@@ -27,16 +28,35 @@ class Output(NamedTuple):
 
 
 @dataclass(frozen=True)
+class Factory:
+    """How a module of somebody else's is built, and where its features are taken.
+
+    Attributes:
+        layer: name of the submodule that the features are taken at, as in ``named_modules()``.
+        side: whether they are what goes into that layer or what comes out of it.
+        arguments: keyword arguments of the factory function; JSON values.
+        origin: where the original's weights come from (``models:/NAME/VERSION``, a file); None where it was trained
+            here.
+    """
+
+    layer: str
+    side: Literal["input", "output"] = "output"
+    arguments: Mapping[str, Any] = field(default_factory=dict)
+    origin: str | None = None
+
+
+@dataclass(frozen=True)
 class ModelCard:
     """Everything that is needed to build a classifier and to read its outputs.
 
     Attributes:
-        architecture: a key of :data:`ARCHITECTURES`.
+        architecture: a key of :data:`ARCHITECTURES`, or a factory ``package.module:function`` of the repository.
         labels: the label columns that it predicts.
         classes: class names of every label.
         image_size: side of the input, in pixels.
         mean: of each colour channel, for pixel values in [0, 1].
         std: of each colour channel, for pixel values in [0, 1].
+        factory: what belongs to a factory; None for one of :data:`ARCHITECTURES`.
     """
 
     architecture: str
@@ -45,6 +65,7 @@ class ModelCard:
     image_size: int
     mean: tuple[float, float, float] = IMAGENET_MEAN
     std: tuple[float, float, float] = IMAGENET_STD
+    factory: Factory | None = None
 
     @property
     def multi_label(self) -> bool:
@@ -88,8 +109,8 @@ ARCHITECTURES: dict[str, Callable[[], tuple[nn.Module, int]]] = {
 """The paper's architectures: each returns a trunk and the width of its features."""
 
 
-class FaceClassifier(nn.Module):
-    """A torchvision trunk and the paper's head: 512, 256, 128, outputs, with ReLU and dropout 0.5.
+class Classifier(nn.Module, ABC):
+    """What training, unlearning and evaluation know of a model: images in, features and logits out.
 
     Images are (B, 3, S, S) floats in [0, 1]; the normalisation is part of the model, so that pixel space has
     the same valid bounds for every user of it.
@@ -98,6 +119,35 @@ class FaceClassifier(nn.Module):
     def __init__(self, card: ModelCard) -> None:
         super().__init__()
         self.card = card
+        self.register_buffer("mean", torch.tensor(card.mean).view(1, 3, 1, 1), persistent=False)
+        self.register_buffer("std", torch.tensor(card.std).view(1, 3, 1, 1), persistent=False)
+
+    @property
+    @abstractmethod
+    def core(self) -> nn.Module:
+        """The module whose state dict is the checkpoint, under the names that its owner knows."""
+
+    @abstractmethod
+    def logits(self, images: Tensor) -> Tensor:
+        """Return (B, C) logits for (B, 3, S, S) images in [0, 1]."""
+
+    @abstractmethod
+    def forward(self, images: Tensor) -> Output:
+        """Return features and logits for (B, 3, S, S) images in [0, 1]."""
+
+    def normalise(self, images: Tensor) -> Tensor:
+        """Return the images in the units that the card's mean and std stand for."""
+        return (images - self.get_buffer("mean")) / self.get_buffer("std")
+
+
+class FaceClassifier(Classifier):
+    """A torchvision trunk and the paper's head: 512, 256, 128, outputs, with ReLU and dropout 0.5.
+
+    The features are the (B, 128) activations of the penultimate layer.
+    """
+
+    def __init__(self, card: ModelCard) -> None:
+        super().__init__(card)
         self.trunk, width = ARCHITECTURES[card.architecture]()
         self.neck = nn.Sequential(
             nn.Linear(width, 256),
@@ -108,18 +158,19 @@ class FaceClassifier(nn.Module):
             nn.Dropout(0.5),
         )
         self.head = nn.Linear(128, card.num_outputs)
-        self.register_buffer("mean", torch.tensor(card.mean).view(1, 3, 1, 1), persistent=False)
-        self.register_buffer("std", torch.tensor(card.std).view(1, 3, 1, 1), persistent=False)
 
-    def features(self, images: Tensor) -> Tensor:
-        """Return (B, 128) features of the penultimate layer for (B, 3, S, S) images in [0, 1]."""
-        normalised = (images - self.get_buffer("mean")) / self.get_buffer("std")
-        features: Tensor = self.neck(self.trunk(normalised))
-        return features
+    @property
+    def core(self) -> nn.Module:
+        """The classifier itself."""
+        return self
+
+    def logits(self, images: Tensor) -> Tensor:
+        """Return (B, C) logits for (B, 3, S, S) images in [0, 1]."""
+        return self(images).logits  # type: ignore[no-any-return]
 
     def forward(self, images: Tensor) -> Output:
         """Return features and logits for (B, 3, S, S) images in [0, 1]."""
-        features = self.features(images)
+        features = self.neck(self.trunk(self.normalise(images)))
         return Output(features, self.head(features))
 
 
@@ -129,14 +180,14 @@ class ServedClassifier(nn.Module):
     Softmax over the classes of a single label, sigmoid for each of several labels.
     """
 
-    def __init__(self, classifier: FaceClassifier) -> None:
+    def __init__(self, classifier: Classifier) -> None:
         super().__init__()
         self.classifier = classifier
         self.multi_label = classifier.card.multi_label
 
     def forward(self, images: Tensor) -> Tensor:
         """Return (B, C) probabilities for (B, 3, S, S) images in [0, 1]."""
-        logits: Tensor = self.classifier(images).logits
+        logits = self.classifier.logits(images)
         return logits.sigmoid() if self.multi_label else logits.softmax(dim=1)
 
 

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from dlfd_ops.data.images import LabelledImages
-from dlfd_ops.models.classifier import FaceClassifier
+from dlfd_ops.models.classifier import Classifier
 from dlfd_ops.training.loop import StepLoss
 
 
@@ -56,7 +56,7 @@ class Resources:
         seed: for draws of its own.
     """
 
-    original: FaceClassifier
+    original: Classifier
     anchor: LabelledImages
     device: torch.device
     seed: int

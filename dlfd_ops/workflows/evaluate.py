@@ -29,7 +29,7 @@ from dlfd_ops.evaluation.results import (
 from dlfd_ops.evaluation.retrain_gap import retrain_gap
 from dlfd_ops.files import write_text
 from dlfd_ops.models.checkpoint import load_classifier, weights_digest
-from dlfd_ops.models.classifier import FaceClassifier
+from dlfd_ops.models.classifier import Classifier
 from dlfd_ops.params import Params
 from dlfd_ops.workflows.layout import Layout
 
@@ -58,7 +58,8 @@ def evaluate(params: Params, root: Path = Path()) -> Metrics:
     """
     layout = Layout(root)
     manifest, forget_list = read_manifest(layout.manifest), read_forget_list(layout.forget_list)
-    seconds = {stage: read_seconds(layout.metrics(stage)) for stage in ("train", "unlearn")}
+    measured = {stage: read_seconds(layout.metrics(stage)) for stage in ("train", "unlearn")}
+    seconds = {stage: value for stage, value in measured.items() if value is not None}
     retrained = current_retrained(layout.metrics(RETRAINED), forget_list, manifest)
     found = _judge_models(params, manifest, forget_list, layout)
     if retrained is not None:
@@ -137,7 +138,7 @@ def _judge_models(
     }
 
 
-def _load_fitting(folder: Path, params: Params, manifest: Manifest) -> FaceClassifier:
+def _load_fitting(folder: Path, params: Params, manifest: Manifest) -> Classifier:
     model = load_classifier(folder)
     labels, info = params.base.labels, manifest.info
     classes = {label: info.classes.get(label) for label in labels}

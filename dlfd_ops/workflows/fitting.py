@@ -10,7 +10,8 @@ import torch
 from dlfd_ops.data.images import load_images
 from dlfd_ops.data.manifest import Manifest
 from dlfd_ops.digest import sha256_json
-from dlfd_ops.models.classifier import FaceClassifier, ModelCard
+from dlfd_ops.models.checkpoint import build_classifier
+from dlfd_ops.models.classifier import Classifier, Factory, ModelCard
 from dlfd_ops.params import Params
 from dlfd_ops.tracking.runs import ModelKind
 from dlfd_ops.training.batches import BatchPlan
@@ -32,7 +33,7 @@ class Fitted:
         is_main_process: whether this process writes.
     """
 
-    model: FaceClassifier
+    model: Classifier
     device: torch.device
     seconds: float
     is_main_process: bool
@@ -54,7 +55,7 @@ def fit(params: Params, manifest: Manifest, kind: ModelKind, curve: str, root: P
     layout, accelerator = Layout(root), start_accelerator()
     data = load_images(manifest, params.base.labels)
     torch.manual_seed(params.base.seed)
-    model = FaceClassifier(card_of(params, manifest))
+    model = build_classifier(card_of(params, manifest))
     plan = BatchPlan(len(data), params.train.batch_size, params.base.seed)
     objective = SupervisedObjective(
         data,
@@ -72,12 +73,15 @@ def fit(params: Params, manifest: Manifest, kind: ModelKind, curve: str, root: P
 
 def card_of(params: Params, manifest: Manifest) -> ModelCard:
     """Return the card of the classifier that ``params`` asks for on this data."""
-    labels = params.base.labels
+    labels, given = params.base.labels, params.train.factory
+    own = {} if given is None else {"mean": given.mean, "std": given.std}
     return ModelCard(
         architecture=params.train.architecture,
         labels=labels,
         classes={label: manifest.info.classes[label] for label in labels},
         image_size=manifest.info.image_size,
+        factory=None if given is None else Factory(given.layer, given.side, given.arguments, given.origin),
+        **own,
     )
 
 

@@ -6,13 +6,14 @@ import json
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import pandas as pd
 from tqdm import tqdm
 
 from dlfd_ops.data.adapters import ADAPTERS, Source, SourceRecord
+from dlfd_ops.data.adapters.manifest_csv import read_manifest_csv
 from dlfd_ops.data.conversion import Converted, ImageConverter, image_path
 from dlfd_ops.data.decoding import Limits
 from dlfd_ops.data.identity import SecretKey, project_key
@@ -81,7 +82,7 @@ def prepare(params: Params, out: Path = PREPARED) -> PrepareReport:
     key = project_key()
     root = _source_root(params.prepare.root, out)
     suppression = Suppression(key)
-    source = ADAPTERS[params.prepare.source](root)
+    source = read_source(params, root)
     _check_source(source, params)
     refusals = Refusals(params.prepare.on_bad_image)
     records = _usable_records(source, params, refusals)
@@ -105,6 +106,29 @@ def prepare(params: Params, out: Path = PREPARED) -> PrepareReport:
         write_text(folder / "report.json", json.dumps(asdict(report), indent=2, sort_keys=True) + "\n")
     refusals.publish()
     return report
+
+
+def read_source(params: Params, root: Path) -> Source:
+    """Return what the adapter of the section ``prepare`` reads below ``root``, in the wanted order of classes.
+
+    Raises:
+        BadInput: the source's layout is not there, or ``prepare.columns`` or ``prepare.classes`` do not fit it.
+    """
+    columns = {str(ours): theirs for ours, theirs in params.prepare.columns.items()}
+    source = read_manifest_csv(root, columns) if columns else ADAPTERS[params.prepare.source](root)
+    return _in_order(source, params.prepare.classes)
+
+
+def _in_order(source: Source, wanted: Mapping[str, Sequence[str]]) -> Source:
+    for label, names in wanted.items():
+        if sorted(names) != sorted(source.classes.get(label, ())):
+            raise BadInput(
+                f"prepare.classes must list the classes of {label} as the source has them, in another order",
+                received=", ".join(names)[:120],
+                remedy=f"the source has: {', '.join(source.classes.get(label, ()))[:120] or 'no such label'}",
+            )
+    ordered = {label: tuple(wanted.get(label, names)) for label, names in source.classes.items()}
+    return replace(source, classes=ordered)
 
 
 def _source_root(root: str, out: Path) -> Path:
@@ -187,7 +211,7 @@ def _assign(subjects: Sequence[Subject], params: Params) -> dict[str, str]:
         drawn = assign_splits((subject.identity for subject in subjects), shares, params.base.seed)
     else:
         published = {subject.identity: subject.splits for subject in subjects}
-        drawn = assign_published_splits(published, shares, params.base.seed)
+        drawn = assign_published_splits(published, shares, params.base.seed, draw_from=params.prepare.draw_from)
     return {subject.subject_key: drawn[subject.identity] for subject in subjects}
 
 

@@ -158,7 +158,8 @@ def _read_inputs(layout: Layout, policy: Policy) -> _Inputs:
 
 def _original_entry(params: Params, layout: Layout, store: Store, inputs: _Inputs) -> Entry:
     folder, digest = layout.model(ORIGINAL), inputs.digests[ORIGINAL]
-    labels = load_card(folder).labels
+    card = load_card(folder)
+    origin = card.factory.origin if card.factory is not None else None
     return Entry(
         checkpoint=folder,
         run_id=ensure_run(store, params, ORIGINAL, folder, inputs.manifest),
@@ -166,9 +167,10 @@ def _original_entry(params: Params, layout: Layout, store: Store, inputs: _Input
             "dlfd.method": ORIGINAL,
             "dlfd.weights_digest": digest,
             "dlfd.manifest_digest": inputs.manifest_digest,
+            **({} if origin is None else {"dlfd.adopted_from": origin}),
             **inputs.provenance.tags(),
         },
-        description=describe_original(params.base.dataset, labels, digest, inputs.manifest_digest),
+        description=describe_original(params.base.dataset, card.labels, digest, inputs.manifest_digest),
         metrics=_metrics_of(ORIGINAL, inputs.metrics),
         key=registration_key(
             params.register_.model_name, method=ORIGINAL, weights_digest=digest, forget_list_digest="", requests=""

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from dlfd_ops.data.manifest import Manifest
 from dlfd_ops.models.checkpoint import save_classifier
-from dlfd_ops.models.classifier import FaceClassifier
+from dlfd_ops.models.classifier import Classifier
 from dlfd_ops.params import Params
 from dlfd_ops.tracking.runs import STAGE_OF, ModelKind, model_run
 from dlfd_ops.training.checkpoints import ResumeCheckpoint
@@ -40,7 +40,7 @@ class StageRun:
 
 def run_tracked(
     accelerator: Accelerator,
-    model: FaceClassifier,
+    model: Classifier,
     objective: Objective,
     run: StageRun,
     *,

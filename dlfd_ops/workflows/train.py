@@ -1,4 +1,4 @@
-"""The train stage: the original model, trained on everybody."""
+"""The train stage: the original model, trained on everybody here, or taken as it was trained elsewhere."""
 
 from __future__ import annotations
 
@@ -8,17 +8,23 @@ from pathlib import Path
 from dlfd_ops.data.manifest import read_manifest
 from dlfd_ops.files import write_text
 from dlfd_ops.params import Params
+from dlfd_ops.workflows.adopt import adopt
 from dlfd_ops.workflows.fitting import fit
 from dlfd_ops.workflows.layout import Layout
 
 
 def train(params: Params, root: Path = Path()) -> None:
-    """Train the original on the training split; writes ``models/original`` and ``metrics/train.json``.
+    """Train the original on the training split, or adopt it; writes ``models/original`` and ``metrics/train.json``.
 
     Raises:
-        BadInput: the manifest or an image is missing or damaged, or a label does not fit.
+        BadInput: the manifest or an image is missing or damaged, a label does not fit, or the model to adopt does not.
     """
     layout = Layout(root)
-    fitted = fit(params, read_manifest(layout.manifest).split("train"), "original", "training.csv", root)
+    data = read_manifest(layout.manifest).split("train")
+    factory = params.train.factory
+    if factory is not None and factory.weights is not None:
+        adopt(params, data, root / factory.weights, root)
+        return
+    fitted = fit(params, data, "original", "training.csv", root)
     if fitted.is_main_process:
         write_text(layout.metrics("train"), json.dumps({"seconds": round(fitted.seconds, 3)}) + "\n")

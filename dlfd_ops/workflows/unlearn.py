@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,7 +17,7 @@ from dlfd_ops.errors import BadInput
 from dlfd_ops.evaluation.probe import ForgettingProbe
 from dlfd_ops.files import write_text
 from dlfd_ops.models.checkpoint import load_classifier, weights_digest
-from dlfd_ops.models.classifier import FaceClassifier
+from dlfd_ops.models.classifier import Classifier
 from dlfd_ops.params import Params
 from dlfd_ops.tracking.provenance import read_provenance
 from dlfd_ops.training.batches import BatchPlan
@@ -68,7 +69,7 @@ def unlearn(params: Params, root: Path = Path()) -> None:
 
 
 def build_objective(
-    params: Params, manifest: Manifest, forget_list: ForgetList, parent: FaceClassifier, accelerator: Accelerator
+    params: Params, manifest: Manifest, forget_list: ForgetList, parent: Classifier, accelerator: Accelerator
 ) -> tuple[UnlearningObjective, BatchPlan]:
     """Return the objective of the section ``unlearn`` and the plan of its retain batches.
 
@@ -86,9 +87,7 @@ def build_objective(
     train = manifest.split("train")
     forget = load_images(train.only(forget_list.sample_ids), labels)
     retain = load_images(train.without(forget_list.sample_ids), labels)
-    original = FaceClassifier(parent.card)
-    original.load_state_dict(parent.state_dict())
-    original.to(device).eval().requires_grad_(False)
+    original = copy.deepcopy(parent).to(device).eval().requires_grad_(False)
     anchor = load_images(manifest.split("anchor"), labels)
     resources = Resources(original=original, anchor=anchor, device=device, seed=params.base.seed)
     plan = BatchPlan(len(retain), settings.batch_size, params.base.seed)

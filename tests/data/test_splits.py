@@ -96,6 +96,18 @@ def test_an_unpublished_validation_part_is_drawn_from_train() -> None:
     assert all(assigned[str(index)] == "test" for index in range(900, 1000))
 
 
+@pytest.mark.parametrize("held_out", [("validation", "test"), ("test",)])
+def test_what_an_original_has_seen_stays_in_train(held_out: tuple[str, ...]) -> None:
+    """For a model that was trained elsewhere, everybody of train stays there: anchor people are held-out ones."""
+    parts = ("train", "train", *held_out)
+    published = {str(index): frozenset({parts[index % len(parts)]}) for index in range(400)}
+    assigned = assign_published_splits(published, SHARES, 0, draw_from="held_out")
+    assert set(assigned.values()) == set(SPLITS)
+    for subject, part in published.items():
+        assert (assigned[subject] == "train") == (part == {"train"})
+        assert part != {"test"} or "validation" not in held_out or assigned[subject] == "test"
+
+
 def test_a_source_without_train_people_is_refused() -> None:
     """Nothing to train on, nothing to draw the anchor from."""
     with pytest.raises(BadInput, match="train"):

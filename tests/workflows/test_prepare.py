@@ -464,3 +464,31 @@ def test_real_faces_by_their_published_names(faces: Path) -> None:
     by_name = manifest.rows.set_index("sample_id")
     assert (by_manifest["age_group"] == by_name["age_group"]).all()
     assert (by_manifest["split"] == by_name["split"]).all()
+
+
+def test_the_classes_stand_in_the_order_of_the_model() -> None:
+    """``prepare.classes`` gives a label's indices; another set of names is refused."""
+    make_source()
+    prepare(make_params(classes={"age": ["2", "0", "1"]}))
+    ordered = read_manifest(PREPARED / "manifest.parquet")
+    assert ordered.info.classes == {"age": ("2", "0", "1")}
+    prepare(make_params())
+    plain = read_manifest(PREPARED / "manifest.parquet")
+    names = [[m.info.classes["age"][index] for index in m.rows["age"]] for m in (ordered, plain)]
+    assert names[0] == names[1]
+    with pytest.raises(BadInput, match="the source has: 0, 1, 2"):
+        prepare(make_params(classes={"age": ["2", "0"]}))
+
+
+def test_a_table_keeps_its_own_column_names() -> None:
+    """``prepare.columns`` reads another table as ours, and belongs to a table."""
+    make_source(split=lambda person: ("train", "val", "test")[person % 3])
+    lines = (RAW / "manifest.csv").read_text().replace("image,subject_id,split,age", "file,who,fold,age", 1)
+    (RAW / "manifest.csv").write_text(lines)
+    columns = {"image": "file", "subject_id": "who", "split": "fold"}
+    prepare(make_params(columns=columns, split_by="source", draw_from="held_out"))
+    by_split = read_manifest(PREPARED / "manifest.parquet").rows["split"].value_counts()
+    assert by_split["train"] == 14
+    assert by_split["anchor"] > 0
+    with pytest.raises(BadInput, match="belongs to the source manifest_csv"):
+        make_params(columns=columns, source="image_folder")

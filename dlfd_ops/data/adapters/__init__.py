@@ -2,6 +2,7 @@
 
 from dlfd_ops.data.adapters.adapter import Adapter, Source, SourceRecord
 from dlfd_ops.data.adapters.celeba import read_celeba
+from dlfd_ops.data.adapters.image_folder import read_image_folder
 from dlfd_ops.data.adapters.lfw import read_lfw
 from dlfd_ops.data.adapters.manifest_csv import read_manifest_csv
 from dlfd_ops.data.adapters.mufac import read_mufac
@@ -11,6 +12,7 @@ from dlfd_ops.data.adapters.utkface import read_utkface
 
 ADAPTERS: dict[str, Adapter] = {
     "celeba": read_celeba,
+    "image_folder": read_image_folder,
     "lfw": read_lfw,
     "manifest_csv": read_manifest_csv,
     "mufac": read_mufac,

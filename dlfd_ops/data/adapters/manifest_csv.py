@@ -29,13 +29,21 @@ _LABEL_NAME = re.compile(r"[a-z][a-z0-9_]{0,62}")
 _INTEGER = re.compile(r"-?\d{1,18}", re.ASCII)
 
 
-def read_manifest_csv(root: Path) -> Source:
-    """Read ``manifest.csv``, or the only csv file, in ``root``."""
+def read_manifest_csv(root: Path, columns: Mapping[str, str] | None = None) -> Source:
+    """Read ``manifest.csv``, or the only csv file, in ``root``.
+
+    Args:
+        root: folder of the table, and what its image paths are relative to.
+        columns: the table's own names of ``image``, ``subject_id``, ``split`` and ``sha256``, where they are others.
+    """
     table = _find_table(root)
+    own = dict(columns or {})
+    names = {theirs: ours for ours, theirs in own.items()}
     rows: list[tuple[str, dict[str, str]]] = []
     problems: list[BadRow] = []
-    for where, row in read_csv_rows(table, ("image",)):
-        if row is None or not row["image"]:
+    for where, cells in read_csv_rows(table, (own.get("image", "image"), *own.values())):
+        row = {names.get(name, name): cell for name, cell in (cells or {}).items() if name in names or name not in own}
+        if not row.get("image"):
             problems.append(BadRow(where, Reason.MALFORMED_ROW, ""))
         else:
             rows.append((where, row))

@@ -94,8 +94,14 @@ def make_synthetic(root: Path) -> None:
     (root / LABELS).write_text("".join(",".join(row) + "\n" for row in (columns, good, bad)))
 
 
+def make_image_folder(root: Path) -> None:
+    """Published parts with class folders, one person in a folder of their own, and an image of no class."""
+    touch(root, "train/old/Ann/1.jpg", "train/old/2.jpg", "val/young/3.jpg", "test/old/4.jpg", "test/a/b/c/5.jpg")
+
+
 LAYOUTS: dict[str, Callable[[Path], None]] = {
     "celeba": make_celeba,
+    "image_folder": make_image_folder,
     "lfw": make_lfw,
     "manifest_csv": make_manifest_csv,
     "mufac": make_mufac,
@@ -312,6 +318,40 @@ def test_lfw_refuses_a_picture_in_a_foreign_folder(tmp_path: Path) -> None:
     make_lfw(tmp_path)
     touch(tmp_path, "lfw/John_Doe/Jane_Roe_0009.jpg")
     assert Reason.MALFORMED_NAME in {problem.reason for problem in read_lfw(tmp_path).problems}
+
+
+def test_image_folder(tmp_path: Path) -> None:
+    """Folders are split, class and person; without split folders the first one is the class."""
+    make_image_folder(tmp_path)
+    source = ADAPTERS["image_folder"](tmp_path)
+    assert source.classes == {"class": ("old", "young")}
+    assert [(record.split, record.labels["class"], record.subject) for record in source.records] == [
+        ("test", "old", None),
+        ("train", "old", None),
+        ("train", "old", "Ann"),
+        ("validation", "young", None),
+    ]
+    assert [problem.reason for problem in source.problems] == [Reason.UNKNOWN_LABEL]
+    touch(tmp_path, "other/young/6.jpg")
+    assert {record.split for record in ADAPTERS["image_folder"](tmp_path).records} == {None}
+
+
+def test_manifest_csv_with_columns_of_other_names(tmp_path: Path) -> None:
+    """A table's own names are read as ours; a column that takes one of ours by chance is left out."""
+    touch(tmp_path, "a.jpg", "b.jpg", "c.jpg", "d.jpg")
+    rows = "a.jpg,1,Ann,train,f\nb.jpg,2,Ann,test,f\nc.jpg,3,Bob,train,m\nd.jpg,4,,val,m\n"
+    (tmp_path / "table.csv").write_text("file,image,who,fold,gender\n" + rows)
+    columns = {"image": "file", "subject_id": "who", "split": "fold"}
+    source = read_manifest_csv(tmp_path, columns)
+    assert source.classes == {"gender": ("f", "m")}
+    assert [(str(r.path), r.subject, r.split) for r in source.records] == [
+        ("a.jpg", "Ann", "train"),
+        ("b.jpg", "Ann", "test"),
+        ("c.jpg", "Bob", "train"),
+        ("d.jpg", None, "validation"),
+    ]
+    with pytest.raises(BadInput, match="no column photo"):
+        read_manifest_csv(tmp_path, {"image": "photo"})
 
 
 def test_manifest_csv(tmp_path: Path) -> None:
