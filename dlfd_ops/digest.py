@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -44,3 +45,20 @@ def sha256_json(value: Any) -> str:
 def sha256_set(items: Iterable[str]) -> str:
     """Return a digest of a set of strings: order and repetition do not matter."""
     return sha256_json(sorted(set(items)))
+
+
+def dir_hash(folder: Path) -> str:
+    """Return in-toto's ``dirHash`` of a folder: of the content and the relative path of every file in it.
+
+    The lines that ``sha256sum`` prints for these files, sorted by name, are hashed again.
+
+    Raises:
+        ValueError: the name of a file holds a line feed or a backslash, which would make the list ambiguous.
+    """
+    files = {path.relative_to(folder).as_posix(): path for path in folder.rglob("*") if path.is_file()}
+    if any("\n" in name or "\\" in name for name in files):
+        raise ValueError("a file name with a line feed or a backslash")
+    ordered = sorted(files, key=os.fsencode)
+    return sha256_bytes(
+        b"".join(f"{sha256_file(files[name])}  ".encode() + os.fsencode(name) + b"\n" for name in ordered)
+    )

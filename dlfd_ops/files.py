@@ -1,8 +1,10 @@
-"""Writing files so that nothing is ever half written."""
+"""Writing files so that nothing is ever half written, and keeping secrets to their owner."""
 
 from __future__ import annotations
 
+import contextlib
 import os
+import stat
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -77,3 +79,55 @@ def repository_top(start: Path) -> Path:
     """Return the top folder of the DVC repository that ``start`` lies in, resolved; ``start`` itself outside of one."""
     here = start.resolve()
     return next((folder for folder in (here, *here.parents) if (folder / ".dvc").is_dir()), here)
+
+
+def private_folder(path: Path) -> Path:
+    """Make sure that the folder exists, for its owner only, and that git sees nothing in it.
+
+    Returns:
+        The folder.
+    """
+    path.mkdir(mode=0o700, parents=True, exist_ok=True)
+    ignore = path / ".gitignore"
+    if not ignore.exists():
+        write_text(ignore, "*\n")
+    return path
+
+
+def read_secret(path: Path, *, max_bytes: int) -> bytes:
+    """Return the content of a file that only its owner may read.
+
+    Raises:
+        BadInput: the file is missing, too large, or may be read by others.
+    """
+    if path.is_file() and (mode := stat.S_IMODE(path.stat().st_mode)) & 0o077:
+        raise BadInput(f"only its owner may read {path}", received=f"mode {mode:04o}", remedy=f"run: chmod 600 {path}")
+    return read_bounded(path, max_bytes=max_bytes, what=str(path))
+
+
+def create_secret(path: Path, content: str) -> None:
+    """Write a secret with mode 0600 into a private folder, unless the file exists.
+
+    Of two processes that create it at once one wins, and what it wrote is whole.
+
+    Raises:
+        BadInput: the folder can't be written.
+    """
+    try:
+        handle, name = tempfile.mkstemp(dir=private_folder(path.parent), prefix=f".{path.name}.")  # mode 0600
+        try:
+            with os.fdopen(handle, "w") as stream:
+                stream.write(content)
+                stream.flush()
+                os.fsync(stream.fileno())
+            # A link fails where the name exists, so the first creator wins and its content is whole.
+            with contextlib.suppress(FileExistsError):
+                path.hardlink_to(name)
+        finally:
+            Path(name).unlink(missing_ok=True)
+    except OSError as error:
+        raise BadInput(
+            f"the secret key {path} must be creatable",
+            received=error.strerror or "an I/O error",
+            remedy="check its folder, or give the key in the environment",
+        ) from error

@@ -28,7 +28,15 @@ REPOSITORY = Path(__file__).resolve().parent.parent
 @pytest.fixture(autouse=True)
 def _no_settings_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
     """A developer's own key, store or profile must not reach the tests."""
-    for name in ("DLFD_SECRET_KEY", "DLFD_PROFILE", "MLFLOW_TRACKING_URI", "MLFLOW_EXPERIMENT_NAME", "MLFLOW_RUN_ID"):
+    for name in (
+        "DLFD_SECRET_KEY",
+        "DLFD_SIGNING_KEY",
+        "DLFD_SIGNING_KEY_FILE",
+        "DLFD_PROFILE",
+        "MLFLOW_TRACKING_URI",
+        "MLFLOW_EXPERIMENT_NAME",
+        "MLFLOW_RUN_ID",
+    ):
         monkeypatch.delenv(name, raising=False)
 
 

@@ -12,6 +12,8 @@ from click.testing import CliRunner, Result
 from dvc.repo import Repo
 
 import dlfd_ops
+from dlfd_ops.audit.keyring import Keyring
+from dlfd_ops.audit.ledger import Ledger
 from dlfd_ops.cli import main
 from dlfd_ops.data.identity import load_key
 
@@ -98,10 +100,26 @@ def test_the_key_is_shown_by_its_id_only(repository: Path) -> None:
     assert run("key", "show").exit_code == 2
     run(*FILED)
     shown = run("key", "show", "--json")
-    assert json.loads(shown.stdout) == {"key_id": load_key().key_id, "source": ".dlfd/key", "published": True}
+    signing: dict[str, object] = {"key_id": None, "source": ".dlfd/signing_key.pem", "public_keys": []}
+    secret = {"key_id": load_key().key_id, "source": ".dlfd/key", "published": True}
+    assert json.loads(shown.stdout) == secret | {"signing": signing}
     assert load_key().content.hex() not in shown.output + run("key", "show").output
     Path("deletion/key_id.txt").write_text("0" * 16)
     assert run("key", "show").exit_code == 2
+
+
+def test_only_the_signing_key_is_rotated(repository: Path) -> None:
+    """Before the first signature there is nothing to replace; after it the pseudonyms stay what they were."""
+    assert run("key", "rotate").exit_code == 2
+    run(*FILED)
+    first = Keyring(Path(), Ledger()).signing_key().public.key_id
+    rotated = json.loads(run("key", "rotate", "--json").stdout)
+    assert rotated["replaces"] == first != rotated["key_id"]
+    shown = json.loads(run("key", "show", "--json").stdout)
+    assert shown["key_id"] == load_key().key_id
+    assert shown["signing"]["key_id"] == rotated["key_id"]
+    assert shown["signing"]["public_keys"] == sorted([first, rotated["key_id"]])
+    assert "replaces" in run("key", "rotate").stdout
 
 
 @pytest.mark.parametrize(
@@ -118,6 +136,10 @@ def test_the_key_is_shown_by_its_id_only(repository: Path) -> None:
         ["request", "add", "--sample-file", "Jane Doe.png"],
         ["request", "import", "Jane Doe.csv"],
         ["request", "show", "req-0"],
+        ["audit", "certificate", "--request", "Jane Doe"],
+        ["audit", "verify", "--certificate", "Jane Doe"],
+        ["audit", "verify", "--certificate", "a", "--key", "b"],
+        ["audit", "verify", "--certificate", "a", "--key", "b", "--expected-head", "c"],
     ],
     ids=" ".join,
 )

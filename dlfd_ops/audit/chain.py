@@ -47,12 +47,15 @@ KINDS: dict[str, frozenset[str]] = {
         }
     ),
     "gated": frozenset({"model_name", "version", "passed", "rules"}),
+    "signing_key": frozenset({"key_id", "replaces"}),
+    "certified": frozenset({"name", "digest", "key_id", "request_ids"}),
 }
 """Kind of event -> the keys of its data, no more and no fewer: nothing unforeseen gets into a file that is kept."""
 
 ABOUT: dict[str, tuple[str, ...]] = {
     "evaluated": ("weights_digest", "forget_list_digest"),
     "gated": ("model_name", "version"),
+    "certified": ("name",),
 }
 """Kinds whose newest event about the same thing counts: a decision taken back and taken again is told each time."""
 

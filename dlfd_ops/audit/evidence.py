@@ -113,6 +113,29 @@ class Gated(Facts):
     rules: tuple[GateRule, ...]
 
 
+class KeyInUse(Facts):
+    """A signing key came into use; it replaces another one, or is the first."""
+
+    key_id: str
+    replaces: str | None
+
+
+class Certified(Facts):
+    """A certificate was issued.
+
+    Attributes:
+        name: of its file, without the ending.
+        digest: SHA-256 of the file.
+        key_id: of the key that signed it.
+        request_ids: the requests that it concerns.
+    """
+
+    name: str
+    digest: str
+    key_id: str
+    request_ids: tuple[str, ...]
+
+
 class Receipt(Facts):
     """``registry/version.json``: what the register stage left of a registration.
 
@@ -143,6 +166,8 @@ _KINDS: dict[str, type[Facts]] = {
     "evaluated": Evaluated,
     "registered": Registered,
     "gated": Gated,
+    "signing_key": KeyInUse,
+    "certified": Certified,
 }
 
 

@@ -141,6 +141,16 @@ def _gated(data: Data) -> Told:
     return f"Version {data.get('version')} {verdict} the gate", f"{held} of {count(len(rules), 'rule')} held"
 
 
+def _signing_key(data: Data) -> Told:
+    replaced = f"replaces {short(data.get('replaces'))}" if data.get("replaces") else ""
+    return f"Signing key {short(data.get('key_id'))} came into use", replaced
+
+
+def _certified(data: Data) -> Told:
+    facts = (f"digest {short(data.get('digest'))}", f"key {short(data.get('key_id'))}")
+    return f"Certificate {data.get('name')} signed", _line(facts)
+
+
 def _line(facts: Iterable[str]) -> str:
     return "; ".join(fact for fact in facts if fact)
 
@@ -164,4 +174,6 @@ _TELLERS: dict[str, tuple[Topic, Callable[[Data], Told]]] = {
     "evaluated": ("model", _evaluated),
     "registered": ("model", _registered),
     "gated": ("gate", _gated),
+    "signing_key": ("gate", _signing_key),
+    "certified": ("gate", _certified),
 }

@@ -1,35 +1,63 @@
-"""``dlfd-ops key``: the secret key that the keyed hashes are made with."""
+"""``dlfd-ops key``: the secret key that the keyed hashes are made with, and the key that signs certificates."""
 
 from __future__ import annotations
 
 import os
+from dataclasses import asdict
+from pathlib import Path
 
 import click
 
+from dlfd_ops.audit.keyring import PUBLIC_KEYS, Keyring
+from dlfd_ops.audit.ledger import LEDGER_FILE, Ledger
 from dlfd_ops.cli.output import echo_json, json_option
 from dlfd_ops.data.identity import KEY_ENVIRONMENT, KEY_FILE, KEY_ID_FILE, check_key_id, load_key, read_key_id
 
 
 @click.group()
 def key() -> None:
-    """The secret key behind the pseudonyms."""
+    """The secret key behind the pseudonyms, and the key that signs certificates."""
 
 
 @key.command()
 @json_option
 def show(as_json: bool) -> None:
-    """Show the key's public id and where the key comes from; never the key.
+    """Show the public ids of both keys and where they come from; never a key.
 
-    Fails when this repository was made with another key.
+    Fails when this repository was made with another secret key.
     """
     secret = load_key()
     source = KEY_ENVIRONMENT if KEY_ENVIRONMENT in os.environ else str(KEY_FILE)
     published = KEY_ID_FILE.exists()
     if published:
         check_key_id(secret, read_key_id(), str(KEY_ID_FILE))
+    keyring = Keyring(Path(), Ledger())
+    current, public_keys = keyring.current(), sorted(keyring.public_keys())
     if as_json:
-        echo_json({"key_id": secret.key_id, "source": source, "published": published})
+        signing = {"key_id": current, "source": keyring.source, "public_keys": public_keys}
+        echo_json({"key_id": secret.key_id, "source": source, "published": published, "signing": signing})
         return
-    click.echo(f"key id  {secret.key_id}")
-    click.echo(f"source  {source}")
-    click.echo(f"in use  {'yes, published in ' + str(KEY_ID_FILE) if published else 'not yet'}")
+    click.echo("secret key of the pseudonyms")
+    click.echo(f"  key id  {secret.key_id}")
+    click.echo(f"  source  {source}")
+    click.echo(f"  in use  {'yes, published in ' + str(KEY_ID_FILE) if published else 'not yet'}")
+    click.echo("signing key of the certificates")
+    click.echo(f"  key id  {current or 'none yet: the evaluate stage makes it'}")
+    click.echo(f"  source  {keyring.source}")
+    click.echo(f"  public  {len(public_keys)} in {PUBLIC_KEYS}")
+
+
+@key.command()
+@json_option
+def rotate(as_json: bool) -> None:
+    """Replace the key that signs certificates; not the secret key of the pseudonyms.
+
+    What was signed before stays valid: the old public key stays in audit/keys. The old private key signs nothing more.
+    """
+    rotation = Keyring(Path(), Ledger()).rotate()
+    if as_json:
+        echo_json(asdict(rotation))
+        return
+    click.echo(f"signing key  {rotation.key_id}")
+    click.echo(f"replaces     {rotation.replaces}")
+    click.echo(f"publish      git add {PUBLIC_KEYS} {LEDGER_FILE}; back up the new private key")

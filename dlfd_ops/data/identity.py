@@ -6,18 +6,15 @@ the key can still link a known name or photo to its hash, so hashes are pseudony
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import hmac
 import os
 import secrets
-import stat
-import tempfile
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from dlfd_ops.errors import BadInput
-from dlfd_ops.files import read_bounded, write_text
+from dlfd_ops.files import create_secret, read_bounded, read_secret, write_text
 
 KEY_FILE = Path(".dlfd/key")
 KEY_ENVIRONMENT = "DLFD_SECRET_KEY"
@@ -86,10 +83,7 @@ def load_key(path: Path = KEY_FILE) -> SecretKey:
             received=f"no {path} and no {KEY_ENVIRONMENT}",
             remedy=f"restore {path} from its backup, or set {KEY_ENVIRONMENT}",
         )
-    mode = stat.S_IMODE(path.stat().st_mode)
-    if mode & 0o077:
-        raise BadInput(f"only its owner may read {path}", received=f"mode {mode:04o}", remedy=f"run: chmod 600 {path}")
-    content = read_bounded(path, max_bytes=_MAX_FILE_BYTES, what=str(path))
+    content = read_secret(path, max_bytes=_MAX_FILE_BYTES)
     return _parse(content.decode("ascii", "replace"), str(path))
 
 
@@ -102,7 +96,7 @@ def load_or_create_key(path: Path = KEY_FILE) -> SecretKey:
         BadInput: as :func:`load_key`, or the folder can't be written.
     """
     if KEY_ENVIRONMENT not in os.environ and not path.exists():
-        _create(path)
+        create_secret(path, secrets.token_hex(MIN_KEY_BYTES) + "\n")
     return load_key(path)
 
 
@@ -169,25 +163,3 @@ def _parse(text: str, where: str) -> SecretKey:
             remedy="restore it from its backup",
         ) from None
     return SecretKey(content)
-
-
-def _create(path: Path) -> None:
-    try:
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")  # mode 0600
-        try:
-            with os.fdopen(handle, "w") as stream:
-                stream.write(secrets.token_hex(MIN_KEY_BYTES) + "\n")
-                stream.flush()
-                os.fsync(stream.fileno())
-            # A link fails where the name exists, so the first creator wins and its content is whole.
-            with contextlib.suppress(FileExistsError):
-                path.hardlink_to(name)
-        finally:
-            Path(name).unlink(missing_ok=True)
-    except OSError as error:
-        raise BadInput(
-            f"the secret key {path} must be creatable",
-            received=error.strerror or "an I/O error",
-            remedy=f"check its folder, or set {KEY_ENVIRONMENT}",
-        ) from error

@@ -27,7 +27,7 @@ class Facts:
 
     Attributes:
         evidence: ``present`` when the metrics are those of the very weights, forget list and data, ``signed`` when they
-            will be signed as well.
+            bear the signature of whoever measured them as well.
         left_out: training samples asked for, and requests, that are not on the forget list, and samples on it that were
             not evaluated.
     """

@@ -13,19 +13,21 @@ from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from mlflow.artifacts import download_artifacts
 from mlflow.entities import LoggedModel, LoggedModelOutput, LoggedModelStatus, Metric
 from mlflow.entities.model_registry import ModelVersion
 from mlflow.exceptions import MlflowException
 from mlflow.models import Model
 from mlflow.protos.databricks_pb2 import RESOURCE_ALREADY_EXISTS, RESOURCE_DOES_NOT_EXIST, ErrorCode
 
-from dlfd_ops.digest import sha256_json
+from dlfd_ops.digest import dir_hash, sha256_file, sha256_json
 from dlfd_ops.tracking.store import Store
 
 KEY_TAG = "dlfd.registration_key"
 GATE_TAG = "dlfd.gate"
 HEAD_TAG = "dlfd.ledger_head"
 """Head of the ledger when the version was last registered or promoted: a checkpoint outside of the ledger's file."""
+CERTIFICATE_TAG = "dlfd.certificate_digest"
 CANDIDATE = "candidate"
 MAX_TAG_LENGTH = 100_000
 METRIC_PREFIX = "evaluation/"
@@ -162,6 +164,16 @@ class Registry:
                 self._client.set_model_version_tag(self.model_name, str(version.version), GATE_TAG, gate)
             if version.description != description:
                 self._client.update_model_version(self.model_name, str(version.version), description)
+
+    def record_certificate(self, version: RegisteredVersion, digest: str) -> None:
+        """State the digest of the version's certificate on it.
+
+        Raises:
+            BadInput: the store does not answer.
+        """
+        if version.tags.get(CERTIFICATE_TAG) != digest:
+            with self._store.answering():
+                self._client.set_model_version_tag(self.model_name, str(version.version), CERTIFICATE_TAG, digest)
 
     def point_candidate(self) -> int | None:
         """Set the alias ``candidate`` to the newest version that passed the gate; without one there is no alias.
@@ -322,6 +334,44 @@ def read_version(store: Store, model_name: str, version: int) -> RegisteredVersi
         except MlflowException as error:
             if error.error_code != ErrorCode.Name(RESOURCE_DOES_NOT_EXIST):
                 raise
+    return None
+
+
+@dataclass(frozen=True)
+class ServedModel:
+    """What MLflow holds of a version, and hands to whoever serves it.
+
+    Attributes:
+        file: SHA-256 of the exported model that is loaded.
+        folder: ``dirHash`` of everything that was registered, what says how to load it included.
+    """
+
+    file: str
+    folder: str
+
+
+def served_model(store: Store, model_name: str, version: int, loaded: str) -> ServedModel | None:
+    """Download what MLflow holds of a version and digest it; None where the version or its model file is not there.
+
+    Args:
+        store: the MLflow store.
+        model_name: the registered model.
+        version: its number.
+        loaded: path of the exported model inside of what MLflow holds.
+
+    Raises:
+        BadInput: the store does not answer.
+    """
+    with store.answering(), store.as_default(), TemporaryDirectory() as folder:
+        try:
+            source = store.client.get_model_version(model_name, str(version)).source
+            found = Path(download_artifacts(artifact_uri=source, dst_path=folder, tracking_uri=store.uri))
+            return ServedModel(sha256_file(found / loaded), dir_hash(found))
+        except MlflowException as error:
+            if error.error_code != ErrorCode.Name(RESOURCE_DOES_NOT_EXIST):
+                raise
+        except OSError:
+            return None  # files are missing: a registry entry without its model
     return None
 
 

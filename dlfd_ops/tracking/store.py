@@ -19,6 +19,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from dlfd_ops.errors import BadInput
 
 TRACKING_URI = "MLFLOW_TRACKING_URI"
+PROGRESS_BAR = "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR"
 EMBEDDED_DATABASE = "mlflow.db"
 EMBEDDED_ARTIFACTS = "mlartifacts"
 LOCK_FOLDER = Path(".dlfd")
@@ -89,11 +90,11 @@ class Store:
 
     @contextmanager
     def as_default(self) -> Iterator[None]:
-        """Make this store MLflow's default inside the block.
+        """Make this store MLflow's default inside the block, and let it move files quietly.
 
         Creating a version looks its logged model up in the default store, whatever the client was opened on.
         """
-        with _environment({TRACKING_URI: self.uri}):
+        with _environment({TRACKING_URI: self.uri, PROGRESS_BAR: "false"}):
             yield
 
     @contextmanager

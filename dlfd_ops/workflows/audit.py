@@ -46,7 +46,7 @@ def report(params: Params, root: Path = Path(), *, as_of: date | None = None, as
 
 
 def verify(root: Path = Path(), *, expected_head: str | None = None) -> Verification:
-    """Compare the ledger's chain, the repository's files and the registered versions' tags with the ledger.
+    """Compare the ledger's chain, files, keys, certificates and the registered versions with the ledger.
 
     Nothing is written. Versions in another store than the one in use are not checked, and named.
 

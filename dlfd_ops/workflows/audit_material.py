@@ -20,6 +20,7 @@ from dlfd_ops.params import Params
 from dlfd_ops.tracking.provenance import UNKNOWN, data_digest
 from dlfd_ops.tracking.registry import CANDIDATE, read_aliases_of_versions
 from dlfd_ops.tracking.store import open_store
+from dlfd_ops.workflows.audit_certificates import compare_certificates, compare_served
 from dlfd_ops.workflows.audit_files import open_ledger, read_found, read_losses, read_numbers, read_samples
 from dlfd_ops.workflows.audit_registry import compare_registry
 from dlfd_ops.workflows.layout import Layout
@@ -31,7 +32,7 @@ NOT_ASKED = "MLflow: a report of the pipeline reads files only; `dlfd-ops audit 
 def compare_parts(
     root: Path, *, expected_head: str | None = None, ask_registry: bool = True
 ) -> dict[str, Verification]:
-    """Compare each part of the evidence with the ledger: chain, files, registry.
+    """Compare each part of the evidence with the ledger: chain, files, certificates, registry.
 
     Where the chain cannot be read to its end there is nothing to compare the rest with.
 
@@ -55,6 +56,7 @@ def compare_parts(
         return parts | {"files": unread + Verification(findings=(Finding(LEDGER, error.rule, error.received),))}
     found = read_found(layout)
     parts["files"] = compare_files(chain.events, found)
+    parts["certificates"] = compare_certificates(layout, chain.events)
     parts["registry"] = (
         _compare_registry(root, chain.events, found) if ask_registry else Verification(not_checked=(NOT_ASKED,))
     )
@@ -110,7 +112,8 @@ def _with_registry(material: Material, root: Path, found: Found) -> Material:
 def _compare_registry(root: Path, events: Sequence[Event], found: Found) -> Verification:
     registered = versions(events)
     heads = {GENESIS, *(event.hash for event in events)}
-    return compare_registry(root, registered, version_in_use(found.receipt, registered), found.receipt, heads)
+    in_use = version_in_use(found.receipt, registered)
+    return compare_registry(root, registered, in_use, found.receipt, heads) + compare_served(Layout(root), events)
 
 
 def _places(root: Path, events: Sequence[Event]) -> dict[tuple[str, int], Place]:

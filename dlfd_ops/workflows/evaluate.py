@@ -31,6 +31,7 @@ from dlfd_ops.files import write_text
 from dlfd_ops.models.checkpoint import load_classifier, weights_digest
 from dlfd_ops.models.classifier import Classifier
 from dlfd_ops.params import Params
+from dlfd_ops.workflows.evidence import sign_evidence
 from dlfd_ops.workflows.layout import Layout
 
 ORIGINAL, UNLEARNED, RETRAINED = "original", "unlearned", "retrained"
@@ -44,7 +45,8 @@ def evaluate(params: Params, root: Path = Path()) -> Metrics:
 
     Reads ``data/prepared/manifest.parquet`` and its images, ``deletion/forget_list.parquet``, ``models/original``,
     ``models/unlearned``, ``metrics/train.json``, ``metrics/unlearn.json`` and ``metrics/retrained.json``.
-    Writes ``metrics/{unlearning,evaluated}.json``, ``plots/losses.{csv,png,svg}`` and ``plots/roc.{csv,png,svg}``.
+    Writes ``metrics/{unlearning,evaluated}.json``, ``plots/losses.{csv,png,svg}``, ``plots/roc.{csv,png,svg}``, and
+    signs the numbers in ``audit/evidence.json``.
 
     Args:
         params: the sections ``base`` and ``evaluate`` are read.
@@ -54,7 +56,8 @@ def evaluate(params: Params, root: Path = Path()) -> Metrics:
         The metrics as written, by model, with ``retrain_gap`` and ``seconds``.
 
     Raises:
-        BadInput: an input is missing, damaged, or does not fit the others, or a model has diverged.
+        BadInput: an input is missing, damaged, or does not fit the others, a model has diverged, or the signing key
+            is not at hand.
     """
     layout = Layout(root)
     manifest, forget_list = read_manifest(layout.manifest), read_forget_list(layout.forget_list)
@@ -70,6 +73,7 @@ def evaluate(params: Params, root: Path = Path()) -> Metrics:
     write_evaluated(evaluated, layout.metrics("evaluated"))
     _write_plots(found, layout)
     _record(metrics, evaluated, layout)
+    sign_evidence(layout, forget_list_digest=forget_list.digest(), manifest_digest=manifest.digest())
     return metrics
 
 

@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+import logging
+
 from dlfd_ops.data.manifest import Manifest
 from dlfd_ops.deletion.forget_list import ForgetList, read_aliases, resolve
 from dlfd_ops.deletion.parent import read_parent
 from dlfd_ops.deletion.requests import read_requests
 from dlfd_ops.evaluation.gate import Evidence, Facts
 from dlfd_ops.evaluation.results import Evaluated, read_evaluated
+from dlfd_ops.workflows.evidence import evidence_flaw
 from dlfd_ops.workflows.layout import Layout
+
+_LOGGER = logging.getLogger(__name__)
 
 
 def gather_facts(layout: Layout, manifest: Manifest, forget_list: ForgetList, weights_digest: str) -> Facts:
     """Return the facts about the model that is to be registered.
 
-    Reads ``metrics/evaluated.json``, ``deletion/{requests.csv,parent.json}`` and ``data/prepared/aliases.csv``.
+    Reads ``metrics/evaluated.json``, ``audit/evidence.json``, ``deletion/{requests.csv,parent.json}`` and
+    ``data/prepared/aliases.csv``.
 
     Args:
         layout: of the repository.
@@ -28,7 +34,7 @@ def gather_facts(layout: Layout, manifest: Manifest, forget_list: ForgetList, we
     evaluated = read_evaluated(layout.metrics("evaluated"))
     wanted = resolve(read_requests(layout.requests), manifest, read_parent(layout.parent), read_aliases(layout.aliases))
     return Facts(
-        evidence=_evidence(evaluated, manifest, weights_digest),
+        evidence=_evidence(layout, evaluated, forget_list, manifest, weights_digest),
         left_out=left_out(wanted, forget_list) + _not_evaluated(evaluated, forget_list),
     )
 
@@ -40,9 +46,17 @@ def left_out(wanted: ForgetList, forget_list: ForgetList) -> int:
     return len(samples) + len(requests)
 
 
-def _evidence(evaluated: Evaluated | None, manifest: Manifest, weights_digest: str) -> Evidence:
-    measured = evaluated and (evaluated.weights_digest, evaluated.manifest_digest)
-    return "present" if measured == (weights_digest, manifest.digest()) else "missing"
+def _evidence(
+    layout: Layout, evaluated: Evaluated | None, forget_list: ForgetList, manifest: Manifest, weights_digest: str
+) -> Evidence:
+    data = manifest.digest()
+    if evaluated is None or (evaluated.weights_digest, evaluated.manifest_digest) != (weights_digest, data):
+        return "missing"
+    flaw = evidence_flaw(layout, forget_list_digest=forget_list.digest(), manifest_digest=data)
+    if flaw is not None:
+        _LOGGER.warning("the evidence is not signed: %s", flaw)
+        return "present"
+    return "signed"
 
 
 def _not_evaluated(evaluated: Evaluated | None, forget_list: ForgetList) -> int:

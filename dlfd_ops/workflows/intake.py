@@ -18,11 +18,10 @@ from dlfd_ops.deletion.parent import PARENT_FILE, Parent, read_parent, write_par
 from dlfd_ops.deletion.requests import REQUESTS_FILE, DeletionRequest, read_requests, write_requests
 from dlfd_ops.deletion.status import RequestStatus, received_data, request_statuses
 from dlfd_ops.errors import BadInput
-from dlfd_ops.files import write_text
+from dlfd_ops.files import private_folder
 from dlfd_ops.storage.dvc_files import require_repository, track
 
 LOCK_FILE = Path(".dlfd/requests.lock")
-PRIVATE_IGNORE_FILE = Path(".dlfd/.gitignore")
 LOCK_SECONDS = 120.0
 """Longest wait for another command."""
 
@@ -95,9 +94,7 @@ def open_intake() -> Iterator[Intake]:
         BadInput: no DVC repository, another command holds the lock for too long, or the intake cannot be trusted.
     """
     require_repository(Path())
-    LOCK_FILE.parent.mkdir(mode=0o700, exist_ok=True)
-    if not PRIVATE_IGNORE_FILE.exists():
-        write_text(PRIVATE_IGNORE_FILE, "*\n")  # the secret key lies here: git must not see it in anybody's repository
+    private_folder(LOCK_FILE.parent)
     try:
         with FileLock(LOCK_FILE, timeout=LOCK_SECONDS):
             yield Intake()

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from dlfd_ops.audit.certificates import EVIDENCE
+
 
 @dataclass(frozen=True)
 class Layout:
@@ -50,6 +52,11 @@ class Layout:
     def ledger(self) -> Path:
         """The hash-chained ledger."""
         return self.root / "audit" / "ledger.jsonl"
+
+    @property
+    def evidence(self) -> Path:
+        """The signed evaluation."""
+        return self.root / EVIDENCE
 
     @property
     def receipt(self) -> Path:

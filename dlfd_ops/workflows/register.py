@@ -32,6 +32,7 @@ from dlfd_ops.tracking.registry import (
 )
 from dlfd_ops.tracking.runs import ensure_run, experiment_name
 from dlfd_ops.tracking.store import Store, open_store
+from dlfd_ops.workflows.certify import certify_version
 from dlfd_ops.workflows.gate_facts import gather_facts
 from dlfd_ops.workflows.layout import Layout
 
@@ -90,16 +91,18 @@ def register(params: Params, root: Path = Path()) -> Receipt:
     has changed since (another policy, a retrained model to compare with) is stated on the version.
 
     Reads ``models/{original,unlearned}``, ``metrics/{unlearning,evaluated,unlearn}.json``,
-    ``deletion/{requests.csv,parent.json,forget_list.parquet}`` and ``data/prepared/{manifest.parquet,aliases.csv}``.
-    Writes ``registry/version.json``, and ``registered`` and ``gated`` into the ledger.
+    ``deletion/{requests.csv,parent.json,forget_list.parquet}``, ``data/prepared/{manifest.parquet,aliases.csv}`` and
+    ``audit/evidence.json``.
+    Writes ``registry/version.json``, the version's certificate, and the events ``registered``, ``gated`` and
+    ``certified`` of the ledger.
 
     Args:
         params: the sections ``base`` and ``register`` steer; the others are only logged to a run that is missing.
         root: the repository.
 
     Raises:
-        BadInput: an input is missing or damaged, or the store does not answer.
-        CheckFailed: the packaged model does not answer as the model does.
+        BadInput: an input is missing or damaged, the store does not answer, or the signing key is not at hand.
+        CheckFailed: the packaged model does not answer as the model does, or a certificate was tampered with.
     """
     layout = Layout(root)
     inputs = _read_inputs(layout, params.register_.policy)
@@ -111,7 +114,9 @@ def register(params: Params, root: Path = Path()) -> Receipt:
         version = registry.register(entry)
         registry.record_gate(version, entry.tags[GATE_TAG], entry.description)
         candidate = registry.point_candidate()
-        record_head(store, version.model_name, version.version, _record(layout, store, inputs, version))
+        _record(layout, store, inputs, version)
+        registry.record_certificate(version, certify_version(params, layout, store, version, original.version))
+        record_head(store, version.model_name, version.version, Ledger(layout.ledger).head())
         receipt = Receipt(
             model_name=version.model_name,
             version=version.version,
@@ -222,8 +227,7 @@ def _metrics_of(model: str, metrics: Mapping[str, float]) -> dict[str, float]:
     return own | (gap if model == UNLEARNED else {})
 
 
-def _record(layout: Layout, store: Store, inputs: _Inputs, version: RegisteredVersion) -> str:
-    """Tell the ledger of the version and of the gate's decision, and return the ledger's head after it."""
+def _record(layout: Layout, store: Store, inputs: _Inputs, version: RegisteredVersion) -> None:
     named = {"model_name": version.model_name, "version": version.version}
     registered = {
         **named,
@@ -235,6 +239,4 @@ def _record(layout: Layout, store: Store, inputs: _Inputs, version: RegisteredVe
         "provenance": {tag: version.tags.get(tag, UNKNOWN) for tag in inputs.provenance.tags()},
     }
     gated = {**named, "passed": inputs.decision.passed, "rules": [asdict(rule) for rule in inputs.decision.rules]}
-    ledger = Ledger(layout.ledger)
-    ledger.append_all([("registered", registered), ("gated", gated)])
-    return ledger.head()
+    Ledger(layout.ledger).append_all([("registered", registered), ("gated", gated)])

@@ -54,13 +54,14 @@ def test_a_name_that_is_no_unicode_has_a_hash() -> None:
 
 
 def test_first_use_creates_a_private_key_file(tmp_path: Path) -> None:
-    """The file is made with mode 0600 and holds 32 bytes in hex; the second use returns the same key."""
+    """The file, mode 0600, holds 32 bytes in hex and is hidden from git; the second use returns the same key."""
     path = tmp_path / "private" / "key"
     first = load_or_create_key(path)
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     assert len(bytes.fromhex(path.read_text().strip())) == 32
     assert load_or_create_key(path) == first == load_key(path)
-    assert [child.name for child in path.parent.iterdir()] == ["key"]
+    assert sorted(child.name for child in path.parent.iterdir()) == [".gitignore", "key"]
+    assert (path.parent / ".gitignore").read_text() == "*\n"
 
 
 def test_processes_that_start_at_once_agree(tmp_path: Path) -> None:

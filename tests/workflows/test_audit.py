@@ -8,6 +8,7 @@ import shutil
 from collections.abc import Callable
 from datetime import date
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import pandas as pd
@@ -32,8 +33,12 @@ from dlfd_ops.evaluation.results import flatten
 from dlfd_ops.models.checkpoint import save_classifier, weights_digest
 from dlfd_ops.models.classifier import FaceClassifier, ModelCard
 from dlfd_ops.params import load_params
+from dlfd_ops.tracking.registry import read_version
 from dlfd_ops.tracking.store import Store, open_store
 from dlfd_ops.workflows.audit import report, verify
+from dlfd_ops.workflows.certify import certify_version
+from dlfd_ops.workflows.evidence import sign_evidence
+from dlfd_ops.workflows.layout import Layout
 from dlfd_ops.workflows.register import register
 
 PARAMS = load_params(Path(__file__).parents[2] / "params.yaml")
@@ -199,7 +204,7 @@ def test_a_head_that_was_noted_binds_the_past(repository: Path) -> None:
     ledger.path.unlink()
     for event in events[1:]:
         ledger.append(event.kind, event.data)
-    (finding,) = [f for f in verify(repository, expected_head=noted).findings if "head" in f.what]
+    (finding,) = [f for f in verify(repository, expected_head=noted).findings if "recorded elsewhere" in f.what]
     assert finding.expected == noted
 
 
@@ -218,8 +223,11 @@ def test_the_registry_holds_a_checkpoint_of_the_ledger(repository: Path) -> None
     events = ledger.events()
     ledger.path.unlink()
     ledger.append_all([(event.kind, event.data) for event in events])
-    (finding,) = verify(repository).findings
-    assert finding.what == f"MLflow {NAME} version 2 dlfd.ledger_head"
+    assert [finding.what for finding in verify(repository).findings] == [
+        f"audit/certificates/{NAME}-v2.json predicate.model.registered_at",
+        f"audit/certificates/{NAME}-v2.json predicate.ledger.head",
+        f"MLflow {NAME} version 2 dlfd.ledger_head",
+    ]
 
 
 def test_versions_in_another_store_are_named_not_guessed(
@@ -241,6 +249,8 @@ def test_before_the_registration_what_exists_is_checked(repository: Path) -> Non
     ledger.append_all([(event.kind, event.data) for event in early])
     for name in ("registry/version.json", "mlflow.db"):
         (repository / name).unlink()
+    for name in ("audit/certificates", "audit/keys"):
+        shutil.rmtree(repository / name)
     outcome = verify(repository)
     assert outcome.findings == ()
     assert "deletion/forget_list.parquet" in outcome.checked
@@ -458,7 +468,7 @@ def _copy(source: Path, target: Path) -> Path:
     """Copy a repository; weights are linked: a test replaces them and never writes into them."""
 
     def copy(source: str, target: str) -> None:
-        (os.link if source.endswith(".safetensors") else shutil.copyfile)(source, target)
+        (os.link if source.endswith(".safetensors") else shutil.copy)(source, target)
 
     shutil.copytree(source, target, copy_function=copy)
     return target
@@ -492,6 +502,10 @@ def _register(root: Path, store: Store) -> None:
         },
     ]
     store.client.create_registered_model(NAME)
+    with TemporaryDirectory() as folder:
+        (Path(folder) / "data").mkdir()
+        (Path(folder) / "data/model.pt2").write_bytes(b"an exported model")
+        store.client.log_artifacts(run_id, folder, "model")
     for version in tags:
         store.client.create_model_version(NAME, source=f"runs:/{run_id}/model", run_id=run_id, tags=version)
     named = {"model_name": NAME, "version": 2}
@@ -510,6 +524,10 @@ def _register(root: Path, store: Store) -> None:
             ("gated", {**named, "passed": True, "rules": rules}),
         ]
     )
+    unlearned_version = read_version(store, NAME, 2)
+    assert unlearned_version is not None
+    certificate = certify_version(PARAMS, Layout(root), store, unlearned_version, 1)
+    store.client.set_model_version_tag(NAME, "2", "dlfd.certificate_digest", certificate)
     receipt = {"original_version": 1, "manifest_digest": resolved["manifest_digest"], "gate": "passed"}
     _write_json(root / "registry/version.json", registered | receipt)
 
@@ -529,3 +547,4 @@ def _record(root: Path, manifest: Manifest, request: DeletionRequest, forget_lis
             ("evaluated", evaluated),
         ]
     )
+    sign_evidence(Layout(root), forget_list_digest=forget_list.digest(), manifest_digest=manifest.digest())

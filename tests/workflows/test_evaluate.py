@@ -201,8 +201,8 @@ def test_running_again_changes_nothing_and_is_recorded_once(judged: Judged) -> N
     plots = {name: (judged.root / "plots" / name).read_bytes() for name in OUTPUTS}
     assert evaluate(judged.params, judged.root) == judged.metrics
     assert {name: (judged.root / "plots" / name).read_bytes() for name in OUTPUTS} == plots
-    (event,) = Ledger(judged.root / "audit/ledger.jsonl").events()
-    assert event.kind == "evaluated"
+    event, key = Ledger(judged.root / "audit/ledger.jsonl").events()
+    assert (event.kind, key.kind) == ("evaluated", "signing_key")
     assert event.data["weights_digest"] == weights_digest(judged.root / "models/unlearned")
     assert event.data["forget_list_digest"] == judged.forget_list.digest()
     assert event.data["metrics"] == flatten({name: judged.metrics[name] for name in ("original", "unlearned")})

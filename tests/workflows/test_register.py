@@ -16,18 +16,22 @@ import pandas as pd
 import pytest
 import torch
 
+from dlfd_ops.audit.certificates import version_certificate
 from dlfd_ops.audit.ledger import Ledger
 from dlfd_ops.data.manifest import Manifest, ManifestInfo, write_manifest
 from dlfd_ops.deletion.forget_list import ForgetList, ForgetRow, SampleCount, write_forget_list
 from dlfd_ops.deletion.parent import Parent, write_parent
 from dlfd_ops.deletion.requests import DeletionRequest, Target, derive_request_id, write_requests
+from dlfd_ops.digest import sha256_file
 from dlfd_ops.errors import BadInput
-from dlfd_ops.evaluation.results import Evaluated, read_json, write_evaluated
+from dlfd_ops.evaluation.results import Evaluated, flatten, read_json, write_evaluated
 from dlfd_ops.models.checkpoint import save_classifier, weights_digest
 from dlfd_ops.models.classifier import FaceClassifier, ModelCard
 from dlfd_ops.params import Params, load_params
 from dlfd_ops.tracking.runs import model_run
 from dlfd_ops.tracking.store import open_store
+from dlfd_ops.workflows.evidence import sign_evidence
+from dlfd_ops.workflows.layout import Layout
 from dlfd_ops.workflows.register import Receipt, register
 
 PARAMS = Path(__file__).parents[2] / "params.yaml"
@@ -121,12 +125,39 @@ def make_repository(root: Path) -> Path:
     write_evaluated(evaluated(root), root / "metrics/evaluated.json")
     write_json(root / "metrics/unlearning.json", METRICS)
     write_json(root / "metrics/unlearn.json", {"seconds": 1.0, "method": "dlfd/anchored"})
+    record_making(root)
     return root
 
 
 def evaluated(root: Path) -> Evaluated:
     """Return what the numbers of the small repository were measured on."""
     return Evaluated(weights_digest(root / "models/unlearned"), FORGET_LIST.digest(), small_manifest(root).digest())
+
+
+def record_making(root: Path) -> None:
+    """Write what the stages before write into the ledger, and sign the numbers."""
+    named = {"request_ids": list(REQUESTS), "forget_list_digest": FORGET_LIST.digest()}
+    manifest_digest = small_manifest(root).digest()
+    original, unlearned = (weights_digest(root / "models" / kind) for kind in ("original", "unlearned"))
+    made = {"method": "dlfd/anchored", "params_digest": "e" * 64, "git_commit": "unknown"}
+    measured = flatten({name: METRICS[name] for name in ("original", "unlearned")})
+    Ledger(root / "audit/ledger.jsonl").append_all(
+        [
+            ("resolved", {**named, "forget_count": 2, "manifest_digest": manifest_digest}),
+            ("unlearned", {**named, **made, "parent_weights_digest": original, "weights_digest": unlearned}),
+            (
+                "evaluated",
+                {"weights_digest": unlearned, "forget_list_digest": FORGET_LIST.digest(), "metrics": measured},
+            ),
+        ]
+    )
+    sign(root, FORGET_LIST)
+
+
+def sign(root: Path, forget_list: ForgetList) -> None:
+    """Sign the numbers as measured on a forget list."""
+    manifest_digest = small_manifest(root).digest()
+    sign_evidence(Layout(root), forget_list_digest=forget_list.digest(), manifest_digest=manifest_digest)
 
 
 def write_json(path: Path, value: Any) -> None:
@@ -182,6 +213,8 @@ def test_unlearned_version_carries_every_tag(registered: tuple[Path, Receipt, st
     found = tags(root, 2)
     assert len(found.pop("dlfd.registration_key")) == 64
     assert found.pop("dlfd.ledger_head") in {event.hash for event in Ledger(root / "audit/ledger.jsonl").events()}
+    certificate = root / version_certificate(MODEL, 2)
+    assert found.pop("dlfd.certificate_digest") == sha256_file(certificate)
     assert found == {
         "dlfd.method": "dlfd/anchored",
         "dlfd.request_ids": ",".join(REQUESTS),
@@ -224,7 +257,8 @@ def test_versions_hang_on_the_runs_that_made_them(registered: tuple[Path, Receip
 def test_ledger_records_registration_and_gate(registered: tuple[Path, Receipt, str]) -> None:
     """Both events name the version, with digests, requests and every rule."""
     root, receipt, _ = registered
-    registration, gate = Ledger(root / "audit/ledger.jsonl").events()[:2]
+    events = Ledger(root / "audit/ledger.jsonl").events()
+    registration, gate = (next(event for event in events if event.kind == kind) for kind in ("registered", "gated"))
     assert registration.kind == "registered"
     assert registration.data == {
         "model_name": MODEL,
@@ -268,7 +302,8 @@ def test_another_policy_changes_the_decision_and_not_the_version(registered: tup
     assert tags(root, 2)["dlfd.gate"] == "failed"
     assert aliases(root) == {}
     assert "FAILED" in (open_store(root).client.get_model_version(MODEL, "2").description or "")
-    assert Ledger(root / "audit/ledger.jsonl").events()[-1].data["passed"] is False
+    verdicts = [event for event in Ledger(root / "audit/ledger.jsonl").events() if event.kind == "gated"]
+    assert verdicts[-1].data["passed"] is False
     assert register(small_params(), root) == receipt
     assert tags(root, 2)["dlfd.gate"] == "passed"
     assert aliases(root) == {"candidate": "2"}
@@ -294,8 +329,8 @@ def test_request_without_training_samples_gets_a_version_that_answers_it(
 def failed_rules(root: Path) -> dict[str, float | None]:
     """Register, and return the rules that failed in the ledger's last decision, with their values."""
     assert register(small_params(), root).gate == "failed"
-    rules = Ledger(root / "audit/ledger.jsonl").events()[-1].data["rules"]
-    return {rule["rule"]: rule["value"] for rule in rules if not rule["passed"]}
+    verdicts = [event for event in Ledger(root / "audit/ledger.jsonl").events() if event.kind == "gated"]
+    return {rule["rule"]: rule["value"] for rule in verdicts[-1].data["rules"] if not rule["passed"]}
 
 
 @pytest.mark.parametrize(
@@ -330,6 +365,9 @@ def test_a_request_that_the_forget_list_lacks_fails_the_gate(registered: tuple[P
     write_forget_list(root / "deletion/forget_list.parquet", shorter)
     write_requests(root / "deletion/requests.csv", [*INTAKE, LATER])
     write_evaluated(replace(evaluated(root), forget_list_digest=shorter.digest()), root / "metrics/evaluated.json")
+    data = {"request_ids": list(REQUESTS), "forget_list_digest": shorter.digest(), "forget_count": 1}
+    Ledger(root / "audit/ledger.jsonl").append("resolved", data | {"manifest_digest": small_manifest(root).digest()})
+    sign(root, shorter)
     try:
         assert failed_rules(root) == {"require_complete": 2.0}
         assert aliases(root)["candidate"] != str(read_json(root / "registry/version.json")["version"])
@@ -337,6 +375,7 @@ def test_a_request_that_the_forget_list_lacks_fails_the_gate(registered: tuple[P
         write_forget_list(root / "deletion/forget_list.parquet", FORGET_LIST)
         write_requests(root / "deletion/requests.csv", INTAKE)
         write_evaluated(evaluated(root), root / "metrics/evaluated.json")
+        sign(root, FORGET_LIST)
         register(small_params(), root)
 
 
@@ -376,7 +415,9 @@ def test_two_at_once_on_a_fresh_store_make_one_version(unregistered: Path) -> No
     assert [process.returncode for process in processes] == [0, 0], outputs
     assert [output[0].split()[-1] for output in outputs] == ["2", "2"]
     assert len(open_store(unregistered).client.search_model_versions(f"name = '{MODEL}'")) == 2
-    assert [event.kind for event in Ledger(unregistered / "audit/ledger.jsonl").events()] == ["registered", "gated"]
+    told = [event.kind for event in Ledger(unregistered / "audit/ledger.jsonl").events()]
+    assert told[-3:] == ["registered", "gated", "certified"]
+    assert len(told) == 7
 
 
 def test_method_must_be_named(unregistered: Path) -> None:

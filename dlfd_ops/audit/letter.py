@@ -1,0 +1,186 @@
+"""The letter to a person: what was asked, what was done, and what is known, in plain words.
+
+It says what the request's certificate says and nothing more, so it holds no personal data: the privacy team adds name
+and address when it sends it.
+"""
+
+from __future__ import annotations
+
+import textwrap
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
+
+from dlfd_ops.audit.statement import RequestCertificate, RequestStatement
+from dlfd_ops.deletion.deadlines import POLICIES
+
+WIDTH = 78
+"""Longest line of the text letter, in characters."""
+
+
+@dataclass(frozen=True)
+class Letter:
+    """Both forms of a letter.
+
+    Attributes:
+        html: one self-contained page: no script, nothing from the network.
+        text: the same as plain text.
+    """
+
+    html: str
+    text: str
+
+
+@dataclass(frozen=True)
+class _Section:
+    """A heading and its paragraphs; ``points`` are listed below them."""
+
+    heading: str
+    paragraphs: tuple[str, ...]
+    points: tuple[str, ...] = ()
+
+
+def write_letter(statement: RequestStatement, certificate: str, digest: str) -> Letter:
+    """Return the letter about a request; the same certificate gives the same letter.
+
+    Args:
+        statement: what the certificate states.
+        certificate: name of the certificate's file.
+        digest: SHA-256 of that file.
+    """
+    said = statement.predicate
+    environment = Environment(
+        loader=PackageLoader("dlfd_ops.audit"),
+        autoescape=select_autoescape(enabled_extensions=("html.j2",)),
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    environment.filters["wrapped"] = _wrapped
+    content = {
+        "request_id": said.request.request_id,
+        "facts": _facts(said),
+        "sections": _sections(said, certificate),
+        "certificate": certificate,
+        "digest": digest,
+    }
+    html, text = (environment.get_template(f"letter.{kind}.j2").render(content) for kind in ("html", "txt"))
+    return Letter(html, text)
+
+
+def _facts(said: RequestCertificate) -> dict[str, str]:
+    request = said.request
+    policy = POLICIES.get(request.legal_basis)
+    done = _day(request.fulfilled_at)
+    return {
+        "Request": request.request_id,
+        "Received": _day(request.received_at),
+        "To be answered by": _day(request.due_at.isoformat()),
+        "Done": f"{done}, after the date above" if request.late else done,
+        "Legal basis": policy.law if policy else request.legal_basis,
+        "Answered by": f"version {said.version} of the model {said.model_name}",
+    }
+
+
+def _sections(said: RequestCertificate, certificate: str) -> tuple[_Section, ...]:
+    return (_asked(said), _done(said), _evidence(said), _erased(said), _check(certificate))
+
+
+def _asked(said: RequestCertificate) -> _Section:
+    whom = (
+        "that our model, which analyses photos of faces, forgets you"
+        if said.request.target == "subject"
+        else "that our model, which analyses photos of faces, forgets the photos that you named"
+    )
+    return _Section("What you asked for", (f"You asked {whom}.",))
+
+
+def _done(said: RequestCertificate) -> _Section:
+    what = "your photos" if said.request.target == "subject" else "these photos"
+    late = (
+        "This was later than the date by which we should have answered. We apologise for the delay.",
+    ) * said.request.late
+    return _Section(
+        "What we did",
+        (
+            f"We changed the model so that it forgets what it had learned from {what}. The changed model has been "
+            f"ready since {_day(said.request.fulfilled_at)}.",
+            *late,
+        ),
+    )
+
+
+def _evidence(said: RequestCertificate) -> _Section:
+    return _Section(
+        "How we know",
+        (
+            "A model that remembers a photo is less surprised by it than by a photo of a stranger. Our test uses that: "
+            "given one forgotten photo and one photo of somebody the model has never seen, it has to say which is "
+            "which. Guessing blindly is right in 50 % of such pairs.",
+            *_attack(said),
+            "The limits that we set beforehand were kept.",
+            "This is evidence and not proof. A cleverer test might find traces that ours does not, and we carried out "
+            "the test ourselves.",
+        ),
+    )
+
+
+def _attack(said: RequestCertificate) -> tuple[str, ...]:
+    before, after = (said.metrics.get(f"{model}.mia_auc") for model in ("original", "unlearned"))
+    if before is None or after is None:
+        return ()
+    return (
+        f"Before the change the test was right in {_percent(before)} of the pairs, after it in {_percent(after)}. "
+        "These figures are for all photos that were forgotten together with yours.",
+    )
+
+
+def _erased(said: RequestCertificate) -> _Section:
+    heading = "What became of the stored photos"
+    if not said.erasures:
+        return _Section(
+            heading,
+            (
+                "This letter is about what the model has learned. The deletion of stored photos is a separate step, "
+                "and none is recorded for this request yet. You will get a new letter when it is.",
+            ),
+        )
+    gone = sum(erasure.erased for erasure in said.erasures)
+    left = tuple(dict.fromkeys(place for erasure in said.erasures for place in erasure.not_reached))
+    paragraph = f"We deleted the photos, and what had been made from them, from our stores: {gone} stored items in all."
+    if not left:
+        return _Section(heading, (paragraph, "We know of no place that we could not reach."))
+    return _Section(heading, (paragraph, "We could not reach the following places, where copies may remain:"), left)
+
+
+def _check(certificate: str) -> _Section:
+    return _Section(
+        "How you can have this checked",
+        (
+            f"This letter belongs to a signed certificate, the file {certificate}. You, a supervisory authority or an "
+            "expert of your choice may ask us for it, together with our public key. The signature can be checked "
+            "without our help and without our software.",
+            "If you are not satisfied with this answer you may complain to your data protection authority.",
+        ),
+    )
+
+
+def _percent(value: float) -> str:
+    return f"{100 * value:.0f} %"
+
+
+def _day(moment: str) -> str:
+    """Return an ISO 8601 date or moment as "20 November 2026"; a text that is none stays as it is."""
+    try:
+        found = datetime.fromisoformat(moment)
+    except ValueError:
+        return moment
+    found = found if found.tzinfo is None else found.astimezone(UTC)
+    return f"{found.day} {found:%B %Y}"
+
+
+def _wrapped(text: str, indent: int = 0) -> str:
+    pad = " " * indent
+    return textwrap.fill(text, WIDTH, initial_indent=pad, subsequent_indent=pad, break_long_words=False)

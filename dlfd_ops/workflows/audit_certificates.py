@@ -1,0 +1,211 @@
+"""Comparing signing keys, certificates and the models that MLflow holds with the ledger."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from dlfd_ops.audit.certificates import CERTIFICATES, Signed, read_signed, version_certificate
+from dlfd_ops.audit.certifying import SERVED_FILE, model_statement, registration_of, request_statement
+from dlfd_ops.audit.chain import Event
+from dlfd_ops.audit.evidence import Certified, KeyInUse, VersionEvidence, facts, versions
+from dlfd_ops.audit.keyring import PUBLIC_KEYS, Keyring, in_use_at
+from dlfd_ops.audit.ledger import Ledger
+from dlfd_ops.audit.signing import PublicKey
+from dlfd_ops.audit.statement import ModelStatement, RequestStatement
+from dlfd_ops.audit.verification import MISSING, Finding, Verification, compare_values
+from dlfd_ops.deletion.status import request_statuses
+from dlfd_ops.digest import sha256_file
+from dlfd_ops.errors import DlfdError
+from dlfd_ops.tracking.registry import CERTIFICATE_TAG, read_version, served_model
+from dlfd_ops.tracking.store import Store, open_store
+from dlfd_ops.workflows.layout import Layout
+
+CERTIFIED_KINDS = ("certified", "erased")
+"""Kinds of events that a certificate is composed from beside the evidence of its version."""
+
+
+def compare_certificates(layout: Layout, events: Sequence[Event]) -> Verification:
+    """Compare every signing key and every certificate with the ledger; MLflow is not read.
+
+    Raises:
+        BadInput: an event lacks a fact of its kind.
+    """
+    certificates, result = _open_all(layout, events)
+    result += _compare_keys(layout, events) + _compare_unrecorded(layout, _newest(events))
+    return result + _compare_content(events, certificates)
+
+
+def compare_served(layout: Layout, events: Sequence[Event]) -> Verification:
+    """Compare what MLflow holds of every certified version with the digests that were signed.
+
+    A certificate that can't be read is left out: :func:`compare_certificates` names it.
+
+    Raises:
+        BadInput: an event lacks a fact of its kind, or the MLflow store does not answer.
+    """
+    opened = _open_all(layout, events)[0].values()
+    certificates = [(one, one.statement) for one in opened if isinstance(one.statement, ModelStatement)]
+    if not certificates:
+        return Verification()
+    store = open_store(layout.root)
+    return sum((_compare_model_in(store, signed, said) for signed, said in certificates), Verification())
+
+
+def _newest(events: Sequence[Event]) -> dict[str, Event]:
+    return {event.data["name"]: event for event in events if event.kind == "certified"}
+
+
+def _open_all(layout: Layout, events: Sequence[Event]) -> tuple[dict[str, Signed], Verification]:
+    """Return every certificate that is what the ledger says, by its path, and what is wrong with the others."""
+    keys, result = _public_keys(layout)
+    certificates = {}
+    for name, event in _newest(events).items():
+        what = f"{CERTIFICATES}/{name}.json"
+        outcome = _open(layout, what, event, events, keys)
+        if isinstance(outcome, Finding):
+            result += Verification(findings=(outcome,), checked=(what,))
+        else:
+            certificates[what] = outcome
+    return certificates, result
+
+
+def _compare_keys(layout: Layout, events: Sequence[Event]) -> Verification:
+    used = {fact.key_id for _, fact in facts(events, "signing_key", KeyInUse)}
+    published = {path.stem for path in (layout.root / PUBLIC_KEYS).glob("*.pem")}
+    missing = [Finding(f"{PUBLIC_KEYS}/{key_id}.pem", "a public key", MISSING) for key_id in sorted(used - published)]
+    unknown = [
+        Finding(f"{PUBLIC_KEYS}/{key_id}.pem", "a key that the ledger names", "an unknown one")
+        for key_id in sorted(published - used)
+    ]
+    return Verification(findings=(*missing, *unknown), checked=(str(PUBLIC_KEYS),) if used else ())
+
+
+def _compare_unrecorded(layout: Layout, newest: Mapping[str, Event]) -> Verification:
+    found = sorted(path.stem for path in (layout.root / CERTIFICATES).glob("*.json"))
+    return Verification(
+        findings=tuple(
+            Finding(f"{CERTIFICATES}/{name}.json", "a certificate that the ledger names", "an unknown one")
+            for name in found
+            if name not in newest
+        )
+    )
+
+
+def _public_keys(layout: Layout) -> tuple[Mapping[str, PublicKey], Verification]:
+    try:
+        return Keyring(layout.root, Ledger(layout.ledger)).public_keys(), Verification()
+    except DlfdError as error:
+        return {}, Verification(findings=(Finding(str(PUBLIC_KEYS), error.rule, error.received),))
+
+
+def _open(
+    layout: Layout, what: str, event: Event, events: Sequence[Event], keys: Mapping[str, PublicKey]
+) -> Signed | Finding:
+    """Return the certificate that an event is about, or what is wrong with its file."""
+    recorded, path = Certified.model_validate(event.data), layout.root / what
+    if Path(recorded.name).name != recorded.name:
+        return Finding(f"{CERTIFICATES} of event {event.seq}", "the plain name of a file", "another text")
+    if not path.is_file():
+        return Finding(what, recorded.digest, MISSING)
+    if (digest := sha256_file(path)) != recorded.digest:
+        return Finding(what, recorded.digest, digest)
+    try:
+        signed = read_signed(path, keys, what=what)
+    except DlfdError as error:
+        return Finding(what, error.rule, error.received)
+    wanted = in_use_at(events, event.seq)
+    if wanted not in signed.key_ids:
+        return Finding(f"{what} key", wanted or "a key that the ledger names", ", ".join(signed.key_ids))
+    return signed
+
+
+def _compare_content(events: Sequence[Event], certificates: Mapping[str, Signed]) -> Verification:
+    """Compose every certificate again from the ledger and compare what it says."""
+    if not certificates:
+        return Verification()
+    registered, statuses = versions(events), request_statuses(events)
+    told = [event for event in events if event.kind in CERTIFIED_KINDS]
+    result = Verification()
+    for what, signed in certificates.items():
+        statement = signed.statement
+        try:
+            if isinstance(statement, ModelStatement):
+                result += _compare_model(what, statement, events, told, registered)
+            elif isinstance(statement, RequestStatement):
+                said = statement.predicate
+                answer = certificates[str(version_certificate(said.model_name, said.version))]
+                wanted = request_statement(told, statuses[said.request.request_id], answer, said.ledger)
+                result += _compare_statement(what, wanted, statement, events)
+        except DlfdError as error:
+            result += Verification(findings=(Finding(what, error.rule, error.received),), checked=(what,))
+        except LookupError:
+            result += Verification(findings=(Finding(what, "what the ledger names", "another one"),), checked=(what,))
+    return result
+
+
+def _compare_model(
+    what: str,
+    statement: ModelStatement,
+    events: Sequence[Event],
+    told: Sequence[Event],
+    registered: Sequence[VersionEvidence],
+) -> Verification:
+    model, position = statement.predicate.model, statement.predicate.ledger
+    if what != str(version_certificate(model.name, model.version)):
+        raise LookupError
+    known = registration_of(statement)
+    outcome = _compare_statement(
+        what, model_statement(told, _version(registered, statement), known, position), statement, events
+    )
+    if outcome.findings:
+        # Later events may have overtaken the certificate (the version was measured anew): those before it count too.
+        before = events[: position.seq]
+        wanted = model_statement(before, _version(versions(before), statement), known, position)
+        earlier = _compare_statement(what, wanted, statement, events)
+        return outcome if earlier.findings else earlier
+    return outcome
+
+
+def _version(registered: Sequence[VersionEvidence], statement: ModelStatement) -> VersionEvidence:
+    model = statement.predicate.model
+    named = (model.name, model.version, model.store)
+    return {(one.registered.model_name, one.registered.version, one.registered.store): one for one in registered}[named]
+
+
+def _compare_statement(
+    what: str,
+    wanted: ModelStatement | RequestStatement,
+    found: ModelStatement | RequestStatement,
+    events: Sequence[Event],
+) -> Verification:
+    position = found.predicate.ledger
+    head = events[position.seq - 1].hash if 0 < position.seq <= len(events) else MISSING
+    expected = dict(_leaves(wanted.model_dump(mode="json", by_alias=True)))
+    expected |= {"predicate.ledger.seq": position.seq, "predicate.ledger.head": head}
+    return compare_values(what, expected, dict(_leaves(found.model_dump(mode="json", by_alias=True))))
+
+
+def _compare_model_in(store: Store, signed: Signed, statement: ModelStatement) -> Verification:
+    model, wanted = statement.predicate.model, registration_of(statement)
+    name = f"MLflow {model.name} version {model.version}"
+    if model.store != store.description:
+        elsewhere = f"{name}, its model: it is in {model.store}, and the store in use is {store.description}"
+        return Verification(not_checked=(elsewhere,))
+    version = read_version(store, model.name, model.version)
+    if version is None:
+        return Verification()  # that it is gone is found where its tags are compared
+    served = served_model(store, model.name, model.version, SERVED_FILE)
+    expected = {"served file": wanted.served_file, "model folder": wanted.served_folder, CERTIFICATE_TAG: signed.digest}
+    found = {"served file": served.file, "model folder": served.folder} if served else {}
+    return compare_values(name, expected, found | dict(version.tags))
+
+
+def _leaves(value: Any, name: str = "") -> Iterator[tuple[str, Any]]:
+    """Yield the leaves of nested JSON, each with its dotted name; a list is a leaf."""
+    if isinstance(value, Mapping):
+        for key, inner in value.items():
+            yield from _leaves(inner, f"{name}.{key}" if name else str(key))
+    else:
+        yield name, value

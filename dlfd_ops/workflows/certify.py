@@ -1,0 +1,158 @@
+"""Issuing certificates: of a version when it is registered and judged, of a request when somebody asks for it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from dlfd_ops.audit.certificates import EVIDENCE, Issuer, Signed, request_certificate, version_certificate
+from dlfd_ops.audit.certifying import (
+    SERVED_FILE,
+    Registration,
+    about_version,
+    end_of,
+    fulfilled_by,
+    model_statement,
+    registration_of,
+    request_statement,
+)
+from dlfd_ops.audit.envelope import MAX_ENVELOPE_BYTES
+from dlfd_ops.audit.evidence import VersionEvidence, versions
+from dlfd_ops.audit.ledger import Ledger
+from dlfd_ops.audit.letter import write_letter
+from dlfd_ops.audit.statement import RequestStatement
+from dlfd_ops.deletion.status import RequestStatus, request_statuses
+from dlfd_ops.digest import sha256_bytes
+from dlfd_ops.errors import BadInput
+from dlfd_ops.files import read_bounded, write_text
+from dlfd_ops.params import Params
+from dlfd_ops.tracking.provenance import UNKNOWN, data_digest
+from dlfd_ops.tracking.registry import RegisteredVersion, served_model
+from dlfd_ops.tracking.store import Store
+from dlfd_ops.workflows.audit_files import open_ledger
+from dlfd_ops.workflows.intake import status_of
+from dlfd_ops.workflows.layout import Layout
+
+
+@dataclass(frozen=True)
+class RequestCertified:
+    """A request's certificate and letter.
+
+    Attributes:
+        statement: what the certificate says.
+        digest: SHA-256 of its file.
+        files: the certificate, and the letter as page and as text, relative to the repository.
+    """
+
+    statement: RequestStatement
+    digest: str
+    files: tuple[Path, Path, Path]
+
+
+def certify_version(
+    params: Params, layout: Layout, store: Store, version: RegisteredVersion, parent_version: int
+) -> str:
+    """Issue the certificate of a version whose registration and verdict stand in the ledger.
+
+    What MLflow holds is digested when the first certificate is issued and never again: registering anew can't launder
+    a model that was changed in the store.
+
+    Args:
+        params: ``prepare.root`` says where the raw data lie.
+        layout: of the repository.
+        store: the MLflow store.
+        version: as registered.
+        parent_version: the version that the unlearning started from.
+
+    Returns:
+        SHA-256 of the certificate's file.
+
+    Raises:
+        BadInput: the ledger does not hold every event of its making, the store does not answer, the model's files are
+            missing from it, or the signing key is not at hand.
+        CheckFailed: the certificate that stands there was tampered with, or one was lost.
+    """
+    ledger = Ledger(layout.ledger)
+    issuer = Issuer(layout.root, ledger)
+    path = version_certificate(version.model_name, version.version)
+    events = ledger.events()
+    evidence = _evidence_of(version, versions(events))
+    standing = issuer.standing(path)
+    known = None if standing is None else about_version(standing)
+    if known is not None and known.predicate.model.run_id == version.run_id:
+        registration = replace(registration_of(known), evidence_digest=_evidence_digest(layout))
+    else:
+        registration = _registration(params, layout, store, version, parent_version)
+    statement = model_statement(events, evidence, registration, end_of(events))
+    return issuer.issue(path, statement, evidence.registered.request_ids)
+
+
+def certify_request(request_id: str, root: Path = Path()) -> RequestCertified:
+    """Issue the certificate of a fulfilled request, and write the letter to the person beside it.
+
+    Run again it changes nothing, unless something new happened: an erasure, or another verdict on the version.
+    Writes ``audit/certificates/<request id>.{json,html,txt}`` and the event ``certified``.
+
+    Raises:
+        BadInput: there is no such request, the version has no certificate, or the signing key is not at hand.
+        CheckFailed: the request is not fulfilled, or a certificate was tampered with or lost.
+    """
+    layout = Layout(root)
+    ledger = open_ledger(layout)
+    events = ledger.events()
+    status = status_of(request_id, request_statuses(events))
+    issuer = Issuer(root, ledger)
+    path = request_certificate(request_id)
+    statement = request_statement(events, status, _answer(issuer, status), end_of(events))
+    digest = issuer.issue(path, statement, [request_id])
+    letter = write_letter(statement, path.name, digest)
+    page, text = (path.with_suffix(f".{kind}") for kind in ("html", "txt"))
+    write_text(root / page, letter.html)
+    write_text(root / text, letter.text)
+    return RequestCertified(statement, digest, (path, page, text))
+
+
+def _answer(issuer: Issuer, status: RequestStatus) -> Signed:
+    model_name, version = fulfilled_by(status)
+    path = version_certificate(model_name, version)
+    found = issuer.standing(path)
+    if found is None:
+        raise BadInput(
+            f"{path} must be there: it says how the request was fulfilled",
+            received="no such file",
+            remedy="restore it from git, or run: dvc repro -f -s register",
+        )
+    return found
+
+
+def _registration(
+    params: Params, layout: Layout, store: Store, version: RegisteredVersion, parent_version: int
+) -> Registration:
+    served = served_model(store, version.model_name, version.version, SERVED_FILE)
+    if served is None:
+        raise BadInput(
+            f"MLflow must hold the model of {version.model_name} version {version.version}",
+            received="a version without its files",
+            remedy="restore its artifacts, or delete the version and run: dvc repro -f -s register",
+        )
+    raw = data_digest(layout.root, params.prepare.root)
+    return Registration(
+        served_file=served.file,
+        served_folder=served.folder,
+        raw_digest=None if raw == UNKNOWN else raw,
+        parent_version=parent_version,
+        evidence_digest=_evidence_digest(layout),
+    )
+
+
+def _evidence_digest(layout: Layout) -> str:
+    return sha256_bytes(read_bounded(layout.evidence, max_bytes=MAX_ENVELOPE_BYTES, what=str(EVIDENCE)))
+
+
+def _evidence_of(version: RegisteredVersion, found: list[VersionEvidence]) -> VersionEvidence:
+    named = (version.model_name, version.version, version.run_id)
+    return next(
+        one
+        for one in reversed(found)
+        if (one.registered.model_name, one.registered.version, one.registered.run_id) == named
+    )
