@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 from urllib.parse import quote
 
 from dlfd_ops.audit.chain import Event
@@ -16,6 +17,8 @@ from dlfd_ops.audit.statement import EvaluationStatement, ModelStatement, Reques
 from dlfd_ops.digest import sha256_bytes
 from dlfd_ops.errors import CheckFailed
 from dlfd_ops.files import read_bounded, write_bytes
+
+AnyCertificate = TypeVar("AnyCertificate", ModelStatement, RequestStatement)
 
 CERTIFICATES = Path("audit/certificates")
 EVIDENCE = Path("audit/evidence.json")
@@ -95,7 +98,7 @@ class Issuer:
         self._ledger = ledger
         self._keyring = Keyring(root, ledger)
 
-    def issue(self, path: Path, statement: ModelStatement | RequestStatement, request_ids: Sequence[str]) -> str:
+    def issue(self, path: Path, statement: AnyCertificate, request_ids: Sequence[str]) -> tuple[AnyCertificate, str]:
         """Write, sign and record a certificate; one that says the same already is kept as it is.
 
         The position in the ledger does not count as content: a certificate is not written anew because time went by.
@@ -106,7 +109,7 @@ class Issuer:
             request_ids: the requests that it concerns.
 
         Returns:
-            SHA-256 of the certificate's file.
+            What the certificate says, and the SHA-256 of its file.
 
         Raises:
             CheckFailed: the file that stands there is not what was signed, or the ledger names one that is lost.
@@ -114,8 +117,8 @@ class Issuer:
         """
         key = self._keyring.signing_key()
         standing = self.standing(path)
-        if standing is not None and _same(standing.statement, statement):
-            digest, key_id = standing.digest, standing.key_ids[0]
+        if standing is not None and (kept := _kept(standing.statement, statement)) is not None:
+            statement, digest, key_id = kept, standing.digest, standing.key_ids[0]
         else:
             if standing is None and recorded_digest(self._ledger.events(), path.stem) is not None:
                 raise CheckFailed(
@@ -129,7 +132,7 @@ class Issuer:
         self._ledger.append(
             "certified", {"name": path.stem, "digest": digest, "key_id": key_id, "request_ids": list(request_ids)}
         )
-        return digest
+        return statement, digest
 
     def standing(self, path: Path) -> Signed | None:
         """Return the certificate that stands at ``path``, None where there is none.
@@ -149,8 +152,9 @@ def recorded_digest(events: Sequence[Event], name: str) -> str | None:
     return str(found[-1].data["digest"]) if found else None
 
 
-def _same(standing: Statement, wanted: ModelStatement | RequestStatement) -> bool:
-    if type(standing) is not type(wanted):
-        return False
+def _kept(standing: Statement, wanted: AnyCertificate) -> AnyCertificate | None:
+    """Return the standing statement where it says what is wanted, wherever the ledger ended at its time."""
+    if not isinstance(standing, type(wanted)):
+        return None
     there = standing.predicate.model_copy(update={"ledger": wanted.predicate.ledger})
-    return (standing.subject, there) == (wanted.subject, wanted.predicate)
+    return standing if (standing.subject, there) == (wanted.subject, wanted.predicate) else None

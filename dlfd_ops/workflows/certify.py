@@ -84,7 +84,7 @@ def certify_version(
     else:
         registration = _registration(params, layout, store, version, parent_version)
     statement = model_statement(events, evidence, registration, end_of(events))
-    return issuer.issue(path, statement, evidence.registered.request_ids)
+    return issuer.issue(path, statement, evidence.registered.request_ids)[1]
 
 
 def certify_request(request_id: str, root: Path = Path()) -> RequestCertified:
@@ -104,7 +104,7 @@ def certify_request(request_id: str, root: Path = Path()) -> RequestCertified:
     issuer = Issuer(root, ledger)
     path = request_certificate(request_id)
     statement = request_statement(events, status, _answer(issuer, status), end_of(events))
-    digest = issuer.issue(path, statement, [request_id])
+    statement, digest = issuer.issue(path, statement, [request_id])
     letter = write_letter(statement, path.name, digest)
     page, text = (path.with_suffix(f".{kind}") for kind in ("html", "txt"))
     write_text(root / page, letter.html)
