@@ -186,18 +186,16 @@ class PaperSection(Section):
 
 
 class AnchoredSection(Section):
-    """DLFD anchored on unseen people: move the forget people's losses and features onto theirs."""
+    """DLFD anchored on unseen people: move the predictions on the forget people onto theirs."""
 
-    loss_weight: Annotated[float, Field(ge=0)]
-    """Weight of the one-dimensional transport of losses."""
-    feature_weight: Annotated[float, Field(ge=0)]
-    """Weight of the class-conditional transport of features."""
-    distillation_weight: Annotated[float, Field(ge=0)]
+    retain_weight: Annotated[float, Field(ge=0)]
     """Weight of the original's predictions on the retain set."""
-    bank_size: Annotated[int, Field(ge=16)]
-    """Anchor images whose losses and features are the target."""
-    bank_refresh: Annotated[int, Field(ge=1)]
-    """Optimiser steps between two refreshes of the bank."""
+    anchor_weight: Annotated[float, Field(ge=0)]
+    """Weight of the original's predictions on unseen people."""
+    forget_weight: Annotated[float, Field(ge=0)]
+    """Weight of the transported predictions on the forget set."""
+    difficulty_weight: Annotated[float, Field(ge=0)]
+    """Weight of the difference in difficulty (0 to 1) beside the cosine distance of features, in the transport's cost."""
     batch_norm: Literal["moving", "frozen"]
     """``moving``: batch statistics in a step, running ones follow. ``frozen``: the original's statistics throughout;
     processes then agree exactly, and the learning rate must be about ten times smaller."""
@@ -223,6 +221,8 @@ class UnlearnSection(Section):
     """Retain images an optimiser step, over all processes together."""
     forget_batch_size: Annotated[int, Field(ge=2, le=65536)]
     """Forget images an optimiser step, over all processes together."""
+    anchor_batch_size: Annotated[int, Field(ge=2, le=65536)]
+    """Anchor images (unseen people) an optimiser step, over all processes together."""
     learning_rate: Annotated[float, Field(gt=0, le=10)]
     """Largest rate of the SGD; cosine to zero over the run."""
     momentum: Annotated[float, Field(ge=0, lt=1)]

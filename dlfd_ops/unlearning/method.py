@@ -20,10 +20,12 @@ class Batch:
     Attributes:
         images: (B, 3, S, S) floats in [0, 1].
         targets: (B,) int64, or (B, L) float32 for several binary labels.
+        indices: (B,) int64, the samples' places in the set that they come from.
     """
 
     images: Tensor
     targets: Tensor
+    indices: Tensor
 
 
 @dataclass(frozen=True)
@@ -33,6 +35,7 @@ class UnlearningStep:
     Attributes:
         retain: this process's share of the retain batch.
         forget: this process's share of the forget batch.
+        anchor: this process's share of a batch of people that the original never trained on.
         step: from 0.
         progress: of the run, from 0 to below 1.
         push: whether to push the forget set away (the dynamic schedule); otherwise only repair.
@@ -40,6 +43,7 @@ class UnlearningStep:
 
     retain: Batch
     forget: Batch
+    anchor: Batch
     step: int
     progress: float
     push: bool
@@ -51,12 +55,14 @@ class Resources:
 
     Attributes:
         original: the model before unlearning, frozen, in evaluation mode, on the device.
-        anchor: people that the original never trained on; uint8 images on the CPU or the device.
+        forget: the forget set; uint8 images on the CPU or the device, like those of ``anchor``.
+        anchor: the anchor set.
         device: where the batches are.
         seed: for draws of its own.
     """
 
     original: Classifier
+    forget: LabelledImages
     anchor: LabelledImages
     device: torch.device
     seed: int

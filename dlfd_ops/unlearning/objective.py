@@ -35,7 +35,7 @@ class Source:
     def batch(self, step: int, *, rank: int, num_processes: int) -> Batch:
         """Return one process's share of the batch of ``step``."""
         indices = share(self.plan.batch(step), rank, num_processes).to(self.data.images.device)
-        return Batch(to_unit(self.data.images[indices]), self.data.targets[indices])
+        return Batch(to_unit(self.data.images[indices]), self.data.targets[indices], indices)
 
 
 class UnlearningObjective:
@@ -45,6 +45,7 @@ class UnlearningObjective:
         method: whose loss is minimised.
         retain: the retain set; one pass over it is one epoch.
         forget: the forget set, drawn anew as often as needed.
+        anchor: the anchor set, likewise.
         probe: tells how much is left to forget; runs on every process alike.
         schedule: when the probe runs, and when to push.
         num_steps: of the whole run.
@@ -58,6 +59,7 @@ class UnlearningObjective:
         *,
         retain: Source,
         forget: Source,
+        anchor: Source,
         probe: ForgettingProbe,
         schedule: DynamicForgetting,
         num_steps: int,
@@ -67,6 +69,7 @@ class UnlearningObjective:
         self._method = method
         self._retain = retain
         self._forget = forget
+        self._anchor = anchor
         self._probe = probe
         self._schedule = schedule
         self._num_steps = num_steps
@@ -84,6 +87,7 @@ class UnlearningObjective:
             UnlearningStep(
                 retain=self._retain.batch(step, **self._share),
                 forget=self._forget.batch(step, **self._share),
+                anchor=self._anchor.batch(step, **self._share),
                 step=step,
                 progress=step / self._num_steps,
                 push=push,

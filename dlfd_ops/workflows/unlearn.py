@@ -89,12 +89,13 @@ def build_objective(
     retain = load_images(train.without(forget_list.sample_ids), labels)
     original = copy.deepcopy(parent).to(device).eval().requires_grad_(False)
     anchor = load_images(manifest.split("anchor"), labels)
-    resources = Resources(original=original, anchor=anchor, device=device, seed=params.base.seed)
+    resources = Resources(original=original, forget=forget, anchor=anchor, device=device, seed=params.base.seed)
     plan = BatchPlan(len(retain), settings.batch_size, params.base.seed)
     objective = UnlearningObjective(
         build_method(settings, resources),
         retain=Source.on(device, retain, plan),
         forget=Source.on(device, forget, BatchPlan(len(forget), settings.forget_batch_size, params.base.seed + 1)),
+        anchor=Source.on(device, anchor, BatchPlan(len(anchor), settings.anchor_batch_size, params.base.seed + 2)),
         probe=_probe(params, forget, load_images(manifest.split("validation"), labels), accelerator),
         schedule=DynamicForgetting(threshold=settings.probe.threshold, every=settings.probe.every),
         num_steps=settings.epochs * plan.steps_per_epoch,

@@ -119,7 +119,7 @@ TINY: dict[str, dict[str, object]] = {
         "batch_size": 16,
         "forget_batch_size": 8,
         "probe": {"every": 4, "images": 16},
-        "dlfd": {"anchored": {"bank_size": 16}},
+        "anchor_batch_size": 8,
     },
     "evaluate": {"attack_splits": 2},
 }

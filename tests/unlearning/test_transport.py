@@ -9,7 +9,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dlfd_ops.unlearning.dlfd.transport import class_conditional, cosine_cost, line_transport, sinkhorn
+from dlfd_ops.unlearning.dlfd.transport import cosine_cost, sinkhorn
 
 SIZES = st.integers(min_value=1, max_value=12)
 SEEDS = st.integers(min_value=0, max_value=10_000)
@@ -115,47 +115,3 @@ def test_cosine_cost_bounds() -> None:
     x = torch.tensor([[2.0, 0.0]])
     y = torch.tensor([[5.0, 0.0], [-1.0, 0.0], [0.0, 3.0]])
     assert torch.allclose(cosine_cost(x, y), torch.tensor([[0.0, 2.0, 1.0]]), atol=1e-6)
-
-
-def test_class_conditional_transport_stays_in_its_class() -> None:
-    """With balanced classes and the penalty no mass moves between classes."""
-    labels = torch.tensor([0, 0, 1, 1])
-    cost = class_conditional(random_cost(4, 4, seed=2), labels, labels.flip(0), penalty=2.0)
-    plan = sinkhorn(cost, epsilon=0.05, max_iterations=2000, tolerance=1e-5).plan
-    assert plan[labels[:, None] != labels.flip(0)[None, :]].sum() < 1e-6
-
-
-def test_multi_label_penalty_is_the_share_of_labels_that_differ() -> None:
-    """Two of three labels that differ cost two thirds of the penalty."""
-    x, y = torch.tensor([[1.0, 0.0, 1.0]]), torch.tensor([[0.0, 1.0, 1.0]])
-    assert class_conditional(torch.zeros(1, 1), x, y, penalty=3.0).item() == pytest.approx(2.0)
-
-
-@given(size=st.integers(1, 40), seed=SEEDS)
-@settings(max_examples=40, deadline=None)
-def test_line_transport_agrees_with_pot(size: int, seed: int) -> None:
-    """The sorted matching costs what POT's network simplex finds for the same Huber cost."""
-    generator = torch.Generator().manual_seed(seed)
-    values = 4 * torch.rand(size, generator=generator, dtype=torch.float64)
-    target = 4 * torch.rand(size, generator=generator, dtype=torch.float64)
-    goal = torch.quantile(target, (torch.arange(size, dtype=torch.float64) + 0.5) / size)
-    distance = (values[:, None] - goal[None, :]).abs()
-    cost = torch.where(distance < 1, distance.square() / 2, distance - 0.5)
-    exact = ot.emd2(np.full(size, 1 / size), np.full(size, 1 / size), cost.numpy())
-    assert float(line_transport(values, target)) == pytest.approx(float(exact), abs=1e-6)
-
-
-def test_line_transport_pulls_toward_the_target() -> None:
-    """A set that lies above its target is pulled down, and one that has arrived is left alone."""
-    target = torch.linspace(0, 1, 50)
-    values = (target + 0.25).requires_grad_(True)
-    (gradient,) = torch.autograd.grad(line_transport(values, target), values)
-    assert (gradient > 0).all()
-    arrived = torch.quantile(target, (torch.arange(50) + 0.5) / 50)
-    assert float(line_transport(arrived, target)) == pytest.approx(0, abs=1e-9)
-
-
-def test_line_transport_of_a_far_shift_costs_the_distance() -> None:
-    """Beyond a distance of one the cost grows linearly: c - 1/2."""
-    target = torch.zeros(30)
-    assert float(line_transport(target + 3, target)) == pytest.approx(2.5)

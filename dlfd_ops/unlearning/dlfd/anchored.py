@@ -7,105 +7,69 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor, nn
 
-from dlfd_ops.models.classifier import to_unit
+from dlfd_ops.data.images import LabelledImages
+from dlfd_ops.models.classifier import FaceClassifier, Output, to_unit
 from dlfd_ops.models.losses import sample_losses
-from dlfd_ops.training.distributed import gather, unwrapped
 from dlfd_ops.training.loop import StepLoss
-from dlfd_ops.unlearning.dlfd.transport import class_conditional, cosine_cost, line_transport, sinkhorn
-from dlfd_ops.unlearning.method import Resources, UnlearningStep
+from dlfd_ops.unlearning.dlfd.partners import Seen, draw_partners, rank_share
+from dlfd_ops.unlearning.method import Resources, Stateless, UnlearningStep
 
 if TYPE_CHECKING:
     from dlfd_ops.params import DlfdSection
 
-OTHER_CLASS_PENALTY = 2.0
-"""Cost of moving between classes: the largest cosine distance, so that no move inside a class costs more."""
+VIEW_BATCH_SIZE = 256
 
 
-class AnchoredDlfd:
-    """Move the forget people's losses and features onto those of people the model has never seen.
+class AnchoredDlfd(Stateless):
+    """Move the predictions on the forget people, as a distribution, onto those on people the model has never seen.
 
-    Distribution-level feature distancing with a target: away from the memorised, toward the unseen. While the
-    dynamic schedule pushes, the objective is
+    Before the first step the original looks at the forget set F and at the anchor set A. An entropic transport plan between
+    the two, in the original's feature space and class by class (:mod:`dlfd_ops.unlearning.dlfd.partners`), gives every
+    forget sample x a partner a(x) among the unseen. While the dynamic schedule pushes, a step minimises
 
-        d * KL(original || model) on the retain batch
-        + l * T(losses of the forget batch, losses of the anchor bank)
-        + f * OT(features of the forget batch, features of the anchor bank), classes kept apart
+        r * KL(p0(R) || p(R)) + u * KL(p0(A) || p(A)) + f * KL(p0(a(x)) || p(x) for x in F)
 
-    and below the threshold the first term alone. T is transport on the line, OT entropic transport with cosine
-    cost. The bank is a sample of the anchor set, seen through the current model and refreshed every few steps; no
-    gradient flows to it. The distillation keeps what the original knew of everybody else (the correlations that the
-    paper sees collapse). Dropout is off. Batch-norm statistics move by default: with frozen ones an overfitted model
-    comes apart within some twenty steps unless the learning rate is very small.
+    on a retain, an anchor and a forget batch, p0 the original's predictions and p the model's; below the threshold of
+    the schedule the last term is left out. The first term keeps what the original knew of everybody else, the second
+    how it treats people it has never seen, the third makes the forgotten such people.
+
+    The original is asked about mirrored forget images, too: its loss on a view that it was not trained on tells hard
+    people from easy ones, where memory hides that in the image itself.
+
+    Dropout is off. Batch-norm statistics move by default: with frozen ones an overfitted model comes apart within some
+    twenty steps unless the learning rate is very small.
     """
 
     training_mode = False
 
     def __init__(self, settings: DlfdSection, resources: Resources) -> None:
-        self._settings = settings
-        self._resources = resources
-        self._bank: dict[str, Tensor] = {}
+        self._settings = settings.anchored
+        self._original = resources.original
+        self._targets = _targets_of_partners(settings, resources)
 
     def loss(self, model: nn.Module, step: UnlearningStep) -> StepLoss:
-        """Return the objective of one step; losses and features are gathered over the processes."""
-        if self._settings.anchored.batch_norm == "moving":
+        """Return the objective of one step."""
+        if self._settings.batch_norm == "moving":
             _move_batch_norm(model)
-        if step.step % self._settings.anchored.bank_refresh == 0:
-            self._bank = self._refresh(unwrapped(model), step.step)
-        if not step.push:
-            kept = self._distillation(model(step.retain.images).logits, step.retain.images)
-            return StepLoss(self._settings.anchored.distillation_weight * kept, {"distillation": kept.detach()})
-        num_retain = len(step.retain.images)
-        output = model(torch.cat([step.retain.images, step.forget.images]))
-        kept = self._distillation(output.logits[:num_retain], step.retain.images)
-        targets = gather(step.forget.targets)
-        losses = gather(sample_losses(output.logits[num_retain:], step.forget.targets))
-        layer = output.features if self._settings.features == "penultimate" else output.logits
-        moved_losses = line_transport(losses, self._bank["losses"])
-        moved_features = self._feature_transport(gather(layer[num_retain:]), targets)
-        weights = self._settings.anchored
-        total = (
-            weights.distillation_weight * kept
-            + weights.loss_weight * moved_losses
-            + weights.feature_weight * moved_features
-        )
-        parts = {"distillation": kept, "loss_transport": moved_losses, "feature_transport": moved_features}
+        retain, anchor = step.retain.images, step.anchor.images
+        images = [retain, anchor, step.forget.images] if step.push else [retain, anchor]
+        logits = model(torch.cat(images)).logits.split([len(part) for part in images])
+        parts = {"retain": self._distillation(logits[0], retain), "anchor": self._distillation(logits[1], anchor)}
+        total = self._settings.retain_weight * parts["retain"] + self._settings.anchor_weight * parts["anchor"]
+        if step.push:
+            taught = self._targets[step.forget.indices.to(self._targets.device)]
+            parts["forget"] = divergence(taught, logits[2].float(), multi_label=self._multi_label)
+            total = total + self._settings.forget_weight * parts["forget"]
         return StepLoss(total, {name: value.detach() for name, value in parts.items()})
 
-    def state(self) -> dict[str, Tensor]:
-        """Return the bank: a resumed run may start between two refreshes."""
-        return self._bank
-
-    def restore(self, state: dict[str, Tensor]) -> None:
-        """Take the bank back."""
-        self._bank = {name: value.to(self._resources.device) for name, value in state.items()}
+    @property
+    def _multi_label(self) -> bool:
+        return self._original.card.multi_label
 
     def _distillation(self, logits: Tensor, images: Tensor) -> Tensor:
         with torch.no_grad():
-            taught = self._resources.original(images).logits.float()
-        return divergence(taught, logits.float(), multi_label=self._resources.original.card.multi_label)
-
-    def _feature_transport(self, features: Tensor, targets: Tensor) -> Tensor:
-        cost = class_conditional(
-            cosine_cost(features, self._bank["features"]), targets, self._bank["targets"], penalty=OTHER_CLASS_PENALTY
-        )
-        return sinkhorn(cost, **self._settings.sinkhorn.model_dump()).cost
-
-    @torch.no_grad()
-    def _refresh(self, model: nn.Module, step: int) -> dict[str, Tensor]:
-        anchor = self._resources.anchor
-        generator = torch.Generator().manual_seed(self._resources.seed * 1_000_003 + step)
-        chosen = torch.randperm(len(anchor), generator=generator)[: self._settings.anchored.bank_size]
-        images = to_unit(anchor.images[chosen].to(self._resources.device))
-        targets = anchor.targets[chosen].to(self._resources.device)
-        output = model(images)
-        features = output.features if self._settings.features == "penultimate" else output.logits
-        return {"losses": sample_losses(output.logits, targets), "features": features, "targets": targets}
-
-
-def _move_batch_norm(model: nn.Module) -> None:
-    for module in model.modules():
-        if isinstance(module, nn.modules.batchnorm._BatchNorm):
-            module.train()
+            taught = self._original(images).logits.float()
+        return divergence(taught, logits.float(), multi_label=self._multi_label)
 
 
 def divergence(taught: Tensor, logits: Tensor, *, multi_label: bool) -> Tensor:
@@ -119,3 +83,44 @@ def divergence(taught: Tensor, logits: Tensor, *, multi_label: bool) -> Tensor:
     else:
         taught, logits = taught.log_softmax(dim=1).unsqueeze(1), logits.log_softmax(dim=1).unsqueeze(1)
     return (taught.exp() * (taught - logits)).sum(dim=2).mean()
+
+
+def _targets_of_partners(settings: DlfdSection, resources: Resources) -> Tensor:
+    """Return the original's logits for the partner of each forget sample, (N, C)."""
+    original, forget = resources.original, resources.forget
+    seen, mirrored = (_look(original, forget, resources.device, mirror=mirror) for mirror in (False, True))
+    unseen = _look(original, resources.anchor, resources.device, mirror=False)
+    losses = [sample_losses(view.logits, forget.targets) for view in (seen, mirrored)]
+    layer = settings.features
+    partners = draw_partners(
+        Seen(_layer(mirrored, layer), rank_share(rank_share(losses[0]) + rank_share(losses[1])), forget.targets),
+        Seen(
+            _layer(unseen, layer),
+            rank_share(sample_losses(unseen.logits, resources.anchor.targets)),
+            resources.anchor.targets,
+        ),
+        difficulty_weight=settings.anchored.difficulty_weight,
+        epsilon=settings.sinkhorn.epsilon,
+        generator=torch.Generator().manual_seed(resources.seed),
+    )
+    return unseen.logits[partners].to(resources.device)
+
+
+def _layer(view: Output, layer: str) -> Tensor:
+    return view.features if layer == "penultimate" else view.logits
+
+
+@torch.no_grad()
+def _look(model: FaceClassifier, data: LabelledImages, device: torch.device, *, mirror: bool) -> Output:
+    """Return features and logits of all samples, on the CPU."""
+    views = []
+    for images in data.images.split(VIEW_BATCH_SIZE):
+        view = to_unit(images.to(device))
+        views.append(model(view.flip(3) if mirror else view))
+    return Output(*(torch.cat([part.float().cpu() for part in parts]) for parts in zip(*views, strict=True)))
+
+
+def _move_batch_norm(model: nn.Module) -> None:
+    for module in model.modules():
+        if isinstance(module, nn.modules.batchnorm._BatchNorm):
+            module.train()

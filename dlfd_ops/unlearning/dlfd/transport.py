@@ -1,8 +1,7 @@
-"""Optimal transport between two sets of features or losses.
+"""Optimal transport between two sets of features.
 
 Entropic transport (Cuturi, NeurIPS 2013, arXiv 1306.0895) by Sinkhorn's iteration in the log domain
-(Peyre & Cuturi, "Computational Optimal Transport", 2019, section 4.4), and transport on the line, which needs no
-iteration: sorted values meet sorted values (the same book, section 2.6).
+(Peyre & Cuturi, "Computational Optimal Transport", 2019, section 4.4).
 """
 
 from __future__ import annotations
@@ -42,19 +41,6 @@ def cosine_cost(x: Tensor, y: Tensor) -> Tensor:
     return 1 - nn.functional.normalize(x.float(), dim=1) @ nn.functional.normalize(y.float(), dim=1).T
 
 
-def class_conditional(cost: Tensor, x_labels: Tensor, y_labels: Tensor, *, penalty: float) -> Tensor:
-    """Add ``penalty`` to the (N, M) cost between samples of different labels, so that transport stays in a class.
-
-    Labels are (N,) and (M,) class indices, or (N, L) and (M, L) binary labels, of which each that differs adds its
-    share of the penalty.
-    """
-    if x_labels.dim() == 1:
-        differs = (x_labels[:, None] != y_labels[None, :]).to(cost.dtype)
-    else:
-        differs = (x_labels[:, None, :] != y_labels[None, :, :]).to(cost.dtype).mean(dim=2)
-    return cost + penalty * differs
-
-
 def sinkhorn(cost: Tensor, *, epsilon: float, max_iterations: int, tolerance: float) -> Transport:
     """Solve entropic optimal transport between uniform marginals.
 
@@ -79,18 +65,6 @@ def sinkhorn(cost: Tensor, *, epsilon: float, max_iterations: int, tolerance: fl
         )
         plan = log_plan.exp().to(cost.dtype)
     return Transport((plan * cost).sum(), plan, violation, violation <= tolerance, iterations)
-
-
-def line_transport(values: Tensor, target: Tensor) -> Tensor:
-    """Return the mean cost of moving (N,) ``values`` onto (M,) ``target`` on the line, with Huber's cost.
-
-    For every convex cost the optimal plan on the line is the monotone one: sorted values meet sorted values. Huber's
-    cost, d^2 / 2 up to d = 1 and d - 1/2 beyond, lets the pull fade as the sets meet and bounds it in the tail. Where
-    the sets differ in size, the target is read at the N mid-quantiles. No gradient flows to the target.
-    """
-    ranks = (torch.arange(len(values), device=values.device, dtype=values.dtype) + 0.5) / len(values)
-    goal = torch.quantile(target.detach().to(values.dtype), ranks)
-    return nn.functional.huber_loss(values.sort().values, goal)
 
 
 def _sinkhorn_log(kernel: Tensor, *, max_iterations: int, tolerance: float) -> tuple[Tensor, float, int]:
