@@ -195,7 +195,7 @@ class AnchoredSection(Section):
     forget_weight: Annotated[float, Field(ge=0)]
     """Weight of the transported predictions on the forget set."""
     difficulty_weight: Annotated[float, Field(ge=0)]
-    """Weight of the difference in difficulty (0 to 1) beside the cosine distance of features, in the transport's cost."""
+    """Weight of the difference in difficulty (0 to 1) beside the cosine distance, in the transport's cost."""
     batch_norm: Literal["moving", "frozen"]
     """``moving``: batch statistics in a step, running ones follow. ``frozen``: the original's statistics throughout;
     processes then agree exactly, and the learning rate must be about ten times smaller."""

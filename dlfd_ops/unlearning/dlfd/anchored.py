@@ -23,9 +23,9 @@ VIEW_BATCH_SIZE = 256
 class AnchoredDlfd(Stateless):
     """Move the predictions on the forget people, as a distribution, onto those on people the model has never seen.
 
-    Before the first step the original looks at the forget set F and at the anchor set A. An entropic transport plan between
-    the two, in the original's feature space and class by class (:mod:`dlfd_ops.unlearning.dlfd.partners`), gives every
-    forget sample x a partner a(x) among the unseen. While the dynamic schedule pushes, a step minimises
+    Before the first step the original looks at the forget set F and at the anchor set A. An entropic transport plan
+    between the two, in the original's feature space and class by class (see ``partners``), gives every forget sample x
+    a partner a(x) among the unseen. While the dynamic schedule pushes, a step minimises
 
         r * KL(p0(R) || p(R)) + u * KL(p0(A) || p(A)) + f * KL(p0(a(x)) || p(x) for x in F)
 
