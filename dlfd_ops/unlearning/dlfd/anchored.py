@@ -114,8 +114,8 @@ def _layer(view: Output, layer: str) -> Tensor:
 def _look(model: FaceClassifier, data: LabelledImages, device: torch.device, *, mirror: bool) -> Output:
     """Return features and logits of all samples, on the CPU."""
     views = []
-    for images in data.images.split(VIEW_BATCH_SIZE):
-        view = to_unit(images.to(device))
+    for start in range(0, len(data), VIEW_BATCH_SIZE):
+        view = to_unit(data.images[start : start + VIEW_BATCH_SIZE].to(device))
         views.append(model(view.flip(3) if mirror else view))
     return Output(*(torch.cat([part.float().cpu() for part in parts]) for parts in zip(*views, strict=True)))
 
