@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from dlfd_ops.data.images import LabelledImages
-from dlfd_ops.models.classifier import FaceClassifier, Output, to_unit
+from dlfd_ops.models.classifier import Classifier, Output, to_unit
 from dlfd_ops.models.losses import sample_losses
 from dlfd_ops.training.loop import StepLoss
 from dlfd_ops.unlearning.dlfd.partners import Seen, draw_partners, rank_share
@@ -111,7 +111,7 @@ def _layer(view: Output, layer: str) -> Tensor:
 
 
 @torch.no_grad()
-def _look(model: FaceClassifier, data: LabelledImages, device: torch.device, *, mirror: bool) -> Output:
+def _look(model: Classifier, data: LabelledImages, device: torch.device, *, mirror: bool) -> Output:
     """Return features and logits of all samples, on the CPU."""
     views = []
     for start in range(0, len(data), VIEW_BATCH_SIZE):
