@@ -9,7 +9,7 @@ audited model version stands in the MLflow registry. The packages, from the top 
 ``workflows``
     The only composers: one module per pipeline stage or command.
 ``tracking`` | ``audit`` | ``storage``
-    MLflow runs and registry | ledger, certificates and report | DVC.
+    MLflow runs and registry | ledger, certificates and report | DVC: tracking, erasure.
 ``unlearning`` | ``evaluation``
     Methods, each only its objective | utility, membership attack, NoMUS, gate.
 ``training`` | ``deletion``

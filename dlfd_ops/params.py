@@ -283,6 +283,26 @@ class AuditSection(Section):
     """An open request due within this many days is marked as due soon."""
 
 
+class EraseSection(Section):
+    """What ``dlfd-ops erase`` removes, beside the data of the fulfilled requests; no stage reads it."""
+
+    outside_source: Literal["keep", "remove"] = "keep"
+    """Raw photos in a ``prepare.root`` outside of the repository: listed as not reached, or removed there too."""
+    older_revisions: Literal["remove", "keep"] = "remove"
+    """What DVC stores of older data and names erased photos (listings, tables): without it, older revisions cannot be
+    checked out; kept, it is residue."""
+    older_models: Literal["remove", "keep"] = "remove"
+    """Weights of versions that knew an erased person."""
+    ground: Literal["legal_obligation", "legal_claims", "public_interest", "scientific_research"] | None = None
+    """Why older revisions or models are kept; it stands in every receipt."""
+
+    @model_validator(mode="after")
+    def _keeping_needs_a_ground(self) -> Self:
+        if self.ground is None and "keep" in (self.older_revisions, self.older_models):
+            raise ValueError("a ground must be given for what is kept")
+        return self
+
+
 class Params(Section):
     """The whole of ``params.yaml``."""
 
@@ -294,6 +314,7 @@ class Params(Section):
     evaluate: EvaluateSection
     register_: RegisterSection = Field(alias="register")
     audit: AuditSection
+    erase: EraseSection = EraseSection()
 
 
 def load_params(path: Path = Path("params.yaml")) -> Params:

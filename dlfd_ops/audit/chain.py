@@ -49,6 +49,18 @@ KINDS: dict[str, frozenset[str]] = {
     "gated": frozenset({"model_name", "version", "passed", "rules"}),
     "signing_key": frozenset({"key_id", "replaces"}),
     "certified": frozenset({"name", "digest", "key_id", "request_ids"}),
+    "erased": frozenset(
+        {
+            "request_ids",
+            "plan_digest",
+            "receipt_digest",
+            "manifest_before",
+            "manifest_after",
+            "objects",
+            "unreadable_revisions",
+            "not_reached",
+        }
+    ),
 }
 """Kind of event -> the keys of its data, no more and no fewer: nothing unforeseen gets into a file that is kept."""
 

@@ -136,6 +136,25 @@ class Certified(Facts):
     request_ids: tuple[str, ...]
 
 
+class Erased(Facts):
+    """The data of fulfilled requests were removed from the stores.
+
+    Attributes:
+        manifest_before: digest of the manifest before.
+        manifest_after: and without them.
+        receipt_digest: SHA-256 of the receipt, which tells every object.
+        objects: store -> outcome -> number of objects.
+        not_reached: where their data may still lie.
+    """
+
+    request_ids: tuple[str, ...]
+    manifest_before: str
+    manifest_after: str
+    receipt_digest: str
+    objects: dict[str, dict[str, int]]
+    not_reached: tuple[str, ...]
+
+
 class Receipt(Facts):
     """``registry/version.json``: what the register stage left of a registration.
 
@@ -168,6 +187,7 @@ _KINDS: dict[str, type[Facts]] = {
     "gated": Gated,
     "signing_key": KeyInUse,
     "certified": Certified,
+    "erased": Erased,
 }
 
 

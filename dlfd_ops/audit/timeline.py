@@ -151,6 +151,15 @@ def _certified(data: Data) -> Told:
     return f"Certificate {data.get('name')} signed", _line(facts)
 
 
+def _erased(data: Data) -> Told:
+    stores = data.get("objects")
+    outcomes = [found for found in stores.values() if isinstance(found, Mapping)] if isinstance(stores, Mapping) else []
+    removed = sum(found.get("removed", 0) for found in outcomes)
+    kept = sum(found.get("kept", 0) for found in outcomes)
+    facts = (f"{count(removed, 'object')} removed", f"{kept} kept", f"receipt {short(data.get('receipt_digest'))}")
+    return f"Data of {count(len(_items(data.get('request_ids'))), 'request')} erased", _line(facts)
+
+
 def _line(facts: Iterable[str]) -> str:
     return "; ".join(fact for fact in facts if fact)
 
@@ -176,4 +185,5 @@ _TELLERS: dict[str, tuple[Topic, Callable[[Data], Told]]] = {
     "gated": ("gate", _gated),
     "signing_key": ("gate", _signing_key),
     "certified": ("gate", _certified),
+    "erased": ("request", _erased),
 }

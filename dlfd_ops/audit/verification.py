@@ -16,6 +16,7 @@ from typing import Any
 
 from dlfd_ops.audit.chain import Event, Problem
 from dlfd_ops.audit.evidence import (
+    Erased,
     Evaluated,
     Receipt,
     Resolved,
@@ -185,10 +186,18 @@ class _Accepted:
             models = ([version.unlearned] if version.unlearned else []) + models
         return cls(
             forget_lists=_distinct(fact.forget_list_digest for fact in lists),
-            manifests=_distinct(fact.manifest_digest for fact in lists),
+            manifests=_distinct(_without_erased(events, fact.manifest_digest) for fact in lists),
             originals=_distinct(fact.parent_weights_digest for fact in models),
             unlearned=_distinct(fact.weights_digest for fact in models),
         )
+
+
+def _without_erased(events: Sequence[Event], manifest: str) -> str:
+    """Return the digest that a manifest has since the data of fulfilled requests were erased from it."""
+    for _, fact in facts(events, "erased", Erased):
+        if fact.manifest_before == manifest:
+            manifest = fact.manifest_after
+    return manifest
 
 
 def _compare_receipt(

@@ -9,6 +9,7 @@ import click
 
 from dlfd_ops import __version__
 from dlfd_ops.cli.audit import audit
+from dlfd_ops.cli.erase import erase
 from dlfd_ops.cli.key import key
 from dlfd_ops.cli.output import OneLineErrors
 from dlfd_ops.cli.request import request
@@ -23,3 +24,4 @@ def main() -> None:
 main.add_command(request)
 main.add_command(key)
 main.add_command(audit)
+main.add_command(erase)

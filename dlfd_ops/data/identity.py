@@ -60,6 +60,10 @@ class SecretKey:
         # surrogatepass: a folder name that is no UTF-8 reaches us with surrogates and must still have a hash.
         return self._keyed_hash(b"subject:" + raw.encode("utf-8", "surrogatepass"))
 
+    def object_key(self, name: str) -> str:
+        """Return the keyed hash by which a receipt names a stored object, 64 hex digits."""
+        return self._keyed_hash(b"object:" + name.encode("utf-8", "surrogatepass"))
+
     def pad(self, purpose: str) -> bytes:
         """Return 32 bytes that hide something, the same for the same purpose; use a purpose for one content only."""
         return bytes.fromhex(self._keyed_hash(b"pad:" + purpose.encode()))

@@ -1,1 +1,1 @@
-"""What the stores hold: DVC tracking of the intake and of the raw data."""
+"""What DVC holds: tracking the intake, finding and removing objects, recording that data were taken out."""

@@ -44,7 +44,7 @@ def track(paths: Iterable[Path], root: Path) -> None:
 
     targets = [root / path for path in paths]
     try:
-        with _quiet(), Repo(str(root)) as repo, lock_repo(repo):
+        with quiet(), Repo(str(root)) as repo, lock_repo(repo):
             _remove_empty([Path(repo.tmp_dir) / "rwlock", *(Path(f"{target}.dvc") for target in targets)])
             repo.add([str(target) for target in targets], relink=False)
     except DvcException as error:
@@ -63,7 +63,7 @@ def _remove_empty(files: Iterable[Path]) -> None:
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
+def quiet() -> Iterator[None]:
     """Hide the command line and the progress bars from DVC.
 
     DVC writes ``sys.argv`` into ``.dvc/tmp/rwlock``; a killed run would leave the raw subject id there.

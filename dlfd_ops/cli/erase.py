@@ -1,0 +1,107 @@
+"""``dlfd-ops erase``: remove the data of the people whom the model has forgotten."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from dlfd_ops.cli.output import echo_json, json_option
+from dlfd_ops.errors import BadInput
+from dlfd_ops.files import read_bounded
+from dlfd_ops.params import load_params
+
+if TYPE_CHECKING:
+    from dlfd_ops.workflows.erase import Planned
+
+MAX_PLAN_BYTES = 1 << 30
+COMMIT = "git add -A data deletion audit dvc.lock && git commit"
+_DIGEST_DIGITS = 64
+
+
+@click.group()
+def erase() -> None:
+    """Remove the data of fulfilled requests from every store that can be reached."""
+
+
+@erase.command()
+@json_option
+def plan(as_json: bool) -> None:
+    """Show what `erase run` would remove, keep and not reach; change nothing."""
+    from dlfd_ops.workflows.erase import plan_erasure
+
+    planned = plan_erasure(load_params())
+    if as_json:
+        echo_json(_document(planned))
+    else:
+        _show(planned)
+
+
+@erase.command()
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@click.option("--plan", "reviewed", metavar="FILE|DIGEST", help="The plan that was reviewed; another one is refused.")
+@json_option
+def run(yes: bool, reviewed: str | None, as_json: bool) -> None:
+    """Carry out the plan, or complete one that was interrupted."""
+    from dlfd_ops.workflows.erase import run_erasure
+
+    def approve(planned: Planned) -> None:
+        if not as_json:
+            _show(planned)
+        if not yes:
+            click.confirm("What is removed can't be brought back. Go on?", abort=True, err=as_json)
+
+    done = run_erasure(load_params(), approve=approve, expected=_digest(reviewed) if reviewed else None)
+    if as_json:
+        echo_json({"plan_digest": done.plan.digest(), "receipt": done.receipt})
+    elif done.receipt is None:
+        click.echo("nothing to erase")
+    else:
+        click.echo(f"receipt  {done.receipt}")
+        click.echo(f"now commit what changed, and push it: {COMMIT}")
+
+
+def _document(planned: Planned) -> dict[str, object]:
+    from dlfd_ops.deletion.erasure import count
+
+    plan = planned.plan
+    return {
+        "plan_digest": plan.digest(),
+        "interrupted": planned.interrupted,
+        "counts": count(plan.items),
+        **plan.model_dump(mode="json"),
+    }
+
+
+def _show(planned: Planned) -> None:
+    from dlfd_ops.deletion.erasure import count_by_kind
+
+    plan = planned.plan
+    if planned.interrupted:
+        click.echo("an erasure was interrupted; run completes it")
+    click.echo(f"requests  {len(plan.request_ids)}: {', '.join(plan.request_ids)}")
+    for (outcome, store, kind, ground), number in count_by_kind(plan.items):
+        click.echo(f"{outcome:8}  {number} {kind}, {store}" + (f" ({ground})" if ground else ""))
+    if plan.unreadable_revisions:
+        newest = plan.unreadable_revisions[0][:12]
+        click.echo(f"revisions {len(plan.unreadable_revisions)} can no longer be checked out with DVC, newest {newest}")
+    for place in plan.not_reached:
+        click.echo(f"not reached  {place}")
+    click.echo(f"plan      {plan.digest()}")
+
+
+def _digest(reviewed: str) -> str:
+    """Return the digest that was given, or that of the plan in a file."""
+    if len(reviewed) == _DIGEST_DIGITS and set(reviewed) <= set("0123456789abcdef"):
+        return reviewed
+    content = read_bounded(Path(reviewed), max_bytes=MAX_PLAN_BYTES, what="the reviewed plan")
+    try:
+        return str(json.loads(content)["plan_digest"])
+    except (ValueError, KeyError, TypeError) as error:
+        raise BadInput(
+            "--plan must name a file of `dlfd-ops erase plan --json`, or give the plan's digest",
+            received="something else",
+            remedy="make it with: dlfd-ops erase plan --json > plan.json",
+        ) from error

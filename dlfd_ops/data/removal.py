@@ -1,0 +1,191 @@
+"""Taking samples out of a source: which raw files are theirs, and which rows of its tables tell about them.
+
+A table is any ``.csv`` or ``.txt`` file of the source. A row belongs to a photo when a cell holds the photo's path, or
+the end of it ("000001.jpg" for "img_align_celeba/000001.jpg"), or when the source's adapter read the photo from it.
+"""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import io
+import os
+import re
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+from dlfd_ops.data.adapters import SourceRecord
+from dlfd_ops.data.adapters.adapter import IMAGE_SUFFIXES
+from dlfd_ops.data.identity import SecretKey
+from dlfd_ops.errors import BadInput
+from dlfd_ops.files import atomic_path, read_bounded
+
+MAX_TABLE_BYTES = 1 << 30
+TABLE_SUFFIXES = frozenset({".csv", ".txt"})
+_ROW_OF_RECORD = re.compile(r"(?P<table>.+) line (?P<line>\d+)")
+_TEMPORARY = re.compile(r"\..+\.tmp")
+
+
+@dataclass(frozen=True)
+class RawFile:
+    """A raw photo.
+
+    Attributes:
+        path: relative to the source's root.
+        sample_id: keyed hash of its bytes.
+        md5: of its bytes, 32 hex digits, as DVC names it.
+    """
+
+    path: str
+    sample_id: str
+    md5: str
+
+
+def find_photos(
+    root: Path,
+    key: SecretKey,
+    *,
+    sample_ids: Collection[str],
+    subject_keys: Collection[str],
+    records: Iterable[SourceRecord],
+) -> list[RawFile]:
+    """Return the files of a source that show the given samples or belong to the given subjects, sorted by path.
+
+    Every file is read, whatever it is called: a photo that the source's tables do not name is found too.
+
+    Args:
+        root: folder of the source.
+        key: that the keyed hashes were made with.
+        sample_ids: keyed hashes of files.
+        subject_keys: keyed hashes of people.
+        records: of the source's adapter; they say whose photo a file is.
+    """
+    theirs = {
+        record.path.as_posix()
+        for record in records
+        if record.subject is not None and key.subject_key(record.subject) in subject_keys
+    }
+    found = []
+    for path in list_files(root):
+        content = (root / path).read_bytes()
+        sample_id = key.sample_id(content)
+        if path in theirs or sample_id in sample_ids:
+            found.append(RawFile(path, sample_id, hashlib.md5(content, usedforsecurity=False).hexdigest()))
+    return found
+
+
+def tables_without(
+    root: Path, photos: Collection[str], records: Iterable[SourceRecord], others: Collection[str]
+) -> dict[str, str]:
+    """Return the new text of every table that has rows about the given photos, by path below ``root``.
+
+    Args:
+        root: folder of the source.
+        photos: paths of the photos that go, relative to ``root``.
+        records: of the source's adapter.
+        others: paths of the photos that stay.
+
+    Raises:
+        BadInput: a row may be about a photo that goes and about one that stays.
+    """
+    names = _Names(photos, others)
+    rows_of_records = _rows_of(records, set(photos))
+    changed = {}
+    for path in list_files(root):
+        if Path(path).suffix.lower() not in TABLE_SUFFIXES:
+            continue
+        text = _read(root / path)
+        told = rows_of_records.get(Path(path).name, set())
+        kept = [lines for number, lines, cells in _rows(path, text) if number not in told and not names.gone(cells)]
+        shorter = "".join(kept)
+        if shorter != text:
+            changed[path] = shorter
+    return changed
+
+
+def remove_photos(root: Path, photos: Iterable[str], tables: Mapping[str, str]) -> None:
+    """Rewrite the tables, then remove the photos and the folders that they leave empty; can be repeated."""
+    for name, text in tables.items():
+        with atomic_path(root / name, mode=(root / name).stat().st_mode & 0o777) as temporary:
+            temporary.write_bytes(text.encode("utf-8", "surrogateescape"))
+    for photo in photos:
+        path = root / photo
+        path.unlink(missing_ok=True)
+        for folder in path.parents:
+            if folder == root or not folder.is_dir() or any(folder.iterdir()):
+                break
+            folder.rmdir()
+
+
+def find_leftovers(root: Path) -> list[Path]:
+    """Return temporary files of tables that a killed run left below ``root``."""
+    return [root / path for path in list_files(root) if _TEMPORARY.fullmatch(Path(path).name)]
+
+
+class _Names:
+    """The ways in which a table may name a photo."""
+
+    def __init__(self, going: Collection[str], staying: Collection[str]) -> None:
+        self._going, self._staying = set(going), set(staying)
+        self._ends_going = {end for path in self._going for end in _ends(path)}
+        self._ends_staying = {end for path in self._staying for end in _ends(path)}
+
+    def gone(self, cells: Iterable[str]) -> bool:
+        return any(self._is_gone(cell) for cell in cells)
+
+    def _is_gone(self, cell: str) -> bool:
+        name = str(PurePosixPath(cell.strip().replace("\\", "/"))) if cell.strip() else ""
+        if name in self._going or name in self._staying:
+            return name in self._going
+        if name in self._ends_going and name in self._ends_staying:
+            raise BadInput(
+                "a row of the source's tables must tell which photo it is about",
+                received="a row that fits a photo to erase and one to keep",
+                remedy="write paths relative to prepare.root into the table",
+            )
+        return name in self._ends_going
+
+
+def _ends(path: str) -> Iterator[str]:
+    parts = PurePosixPath(path).parts
+    return ("/".join(parts[start:]) for start in range(len(parts)))
+
+
+def _rows_of(records: Iterable[SourceRecord], photos: set[str]) -> dict[str, set[int]]:
+    """Return the last lines of the rows that the adapter read the photos from, by the table's name."""
+    rows: dict[str, set[int]] = {}
+    for record in records:
+        place = _ROW_OF_RECORD.fullmatch(record.where)
+        if place and record.path.as_posix() in photos:
+            rows.setdefault(place["table"], set()).add(int(place["line"]))
+    return rows
+
+
+def _rows(path: str, text: str) -> Iterator[tuple[int, str, list[str]]]:
+    """Yield the number of the last line, the lines and the cells of every row; a quoted cell may span lines."""
+    lines = list(io.StringIO(text, newline=""))
+    if Path(path).suffix.lower() == ".txt":
+        yield from ((number, line, line.split()) for number, line in enumerate(lines, start=1))
+        return
+    reader, start = csv.reader(lines), 0
+    for cells in reader:
+        yield reader.line_num, "".join(lines[start : reader.line_num]), cells
+        start = reader.line_num
+
+
+def _read(path: Path) -> str:
+    return read_bounded(path, max_bytes=MAX_TABLE_BYTES, what="a table of the source").decode(
+        "utf-8", "surrogateescape"
+    )
+
+
+def list_files(root: Path) -> list[str]:
+    """Return all files below ``root``, relative to it, sorted; linked folders are not followed."""
+    found = [Path(folder) / name for folder, _, names in os.walk(root) for name in names]
+    return sorted(path.relative_to(root).as_posix() for path in found if path.is_file())
+
+
+def is_photo(path: str) -> bool:
+    """Return whether a file is a photo by its name."""
+    return Path(path).suffix.lower() in IMAGE_SUFFIXES

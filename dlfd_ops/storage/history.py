@@ -1,0 +1,88 @@
+"""Which revisions of the repository record which contents, read from Git without checking anything out."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryFile
+
+# GitPython raises at import where git is not installed, unless told to wait until it is used.
+os.environ.setdefault("GIT_PYTHON_REFRESH", "quiet")
+from git import Blob, Repo
+from git.exc import GitError
+
+EXPERIMENTS = "refs/exps"
+POINTERS = ("*.dvc", "dvc.lock", "**/dvc.lock")
+"""Files in which DVC records contents."""
+_RECORDED = re.compile(rb"\b[0-9a-f]{32}(?:\.dir\b)?")
+
+
+@dataclass(frozen=True)
+class History:
+    """What the revisions record.
+
+    Attributes:
+        commits: commit -> ids of the contents that its pointers record; every branch, tag, stash and experiment.
+        experiments: reference of DVC's experiments -> commit.
+    """
+
+    commits: dict[str, frozenset[str]]
+    experiments: dict[str, str]
+
+    @property
+    def recorded(self) -> frozenset[str]:
+        """Every content that some revision records."""
+        return frozenset().union(*self.commits.values())
+
+    def recording(self, oids: Collection[str]) -> list[str]:
+        """Return the commits that record one of these contents, the newest first."""
+        wanted = frozenset(oids)
+        return [commit for commit, recorded in self.commits.items() if recorded & wanted]
+
+
+def read_history(root: Path) -> History:
+    """Read every revision of a repository; one without Git, or without a commit, has none."""
+    try:
+        repo = Repo(root)
+    except GitError:
+        return History({}, {})
+    with repo:
+        commits = repo.git.rev_list("--all", "--reflog").split()
+        blobs = _pointer_blobs(repo, commits)
+        recorded = {blob: _recorded(repo, blob) for blob in set().union(*blobs.values())}
+        references = repo.git.for_each_ref("--format=%(refname) %(objectname)", EXPERIMENTS)
+        return History(
+            {commit: frozenset().union(*(recorded[blob] for blob in blobs[commit])) for commit in commits},
+            dict(line.split() for line in references.splitlines()),
+        )
+
+
+def remove_references(root: Path, references: Iterable[str]) -> None:
+    """Remove references of DVC's experiments; one that is gone is no error."""
+    with Repo(root) as repo:
+        for reference in references:
+            repo.git.update_ref("-d", reference)
+
+
+def _pointer_blobs(repo: Repo, commits: Sequence[str]) -> dict[str, set[str]]:
+    """Return the pointer files of each commit, as the ids of their contents."""
+    changed = repo.git.log("--all", "--reflog", "-m", "--name-only", "--format=", "-z", "--", *POINTERS)
+    paths = sorted(set(filter(None, changed.replace("\n", "\0").split("\0"))))
+    found: dict[str, set[str]] = {commit: set() for commit in commits}
+    asked = [(commit, path) for commit in commits for path in paths]
+    with TemporaryFile() as questions:
+        questions.write("".join(f"{commit}:{path}\n" for commit, path in asked).encode("utf-8", "surrogateescape"))
+        questions.seek(0)
+        answers = repo.git.cat_file("--batch-check=%(objectname) %(objecttype)", istream=questions).splitlines()
+    for (commit, _), answer in zip(asked, answers, strict=True):
+        if answer.endswith(" blob"):
+            found[commit].add(answer.split()[0])
+    return found
+
+
+def _recorded(repo: Repo, blob: str) -> frozenset[str]:
+    content: bytes = Blob(repo, bytes.fromhex(blob)).data_stream.read()
+    return frozenset(oid.decode() for oid in _RECORDED.findall(content))

@@ -1,0 +1,129 @@
+"""The erase commands: remove the data of the people whom the model has forgotten, and leave a receipt.
+
+Plan, dry run, execution, receipt. The plan is found by looking at what is there; the intent is written before the
+first thing is removed, and a run that was killed is completed by running the command again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from dlfd_ops.data.identity import project_key
+from dlfd_ops.deletion.erasure import INTENT_FILE, Intent, Plan, read_intent, write_intent
+from dlfd_ops.errors import BadInput, CheckFailed
+from dlfd_ops.params import Params
+from dlfd_ops.storage.history import read_history
+from dlfd_ops.storage.repository import DvcRepository, locked_repository
+from dlfd_ops.workflows.erasure.people import find_people
+from dlfd_ops.workflows.erasure.planning import Planner
+from dlfd_ops.workflows.erasure.steps import STEPS, Work
+from dlfd_ops.workflows.erasure.survey import Surroundings
+from dlfd_ops.workflows.intake import open_intake
+from dlfd_ops.workflows.layout import Layout
+
+
+@dataclass(frozen=True)
+class Planned:
+    """A plan, and whether it has begun.
+
+    Attributes:
+        plan: what is to be done.
+        interrupted: a run was killed in it; running again completes it.
+    """
+
+    plan: Plan
+    interrupted: bool
+
+
+@dataclass(frozen=True)
+class Done:
+    """What a run did.
+
+    Attributes:
+        plan: that was carried out.
+        receipt: path of the receipt, relative to the repository; None when there was nothing to do.
+    """
+
+    plan: Plan
+    receipt: str | None
+
+
+def plan_erasure(params: Params) -> Planned:
+    """Return what :func:`run_erasure` would do; nothing is changed.
+
+    Raises:
+        BadInput: no request is fulfilled, the pipeline is not up to date, a store can't be read, a version in use
+            still knows somebody, or it is not certain what must stay.
+    """
+    with _settled() as (layout, repository):
+        intent, interrupted = _intent(params, layout, repository)
+        return Planned(intent.plan, interrupted)
+
+
+def run_erasure(
+    params: Params,
+    *,
+    approve: Callable[[Planned], None],
+    expected: str | None = None,
+    steps: Sequence[Callable[[Work], None]] = STEPS,
+) -> Done:
+    """Carry the plan out, or complete one that was interrupted.
+
+    Args:
+        params: of the pipeline.
+        approve: is shown the plan before anything is changed; raises to refuse it.
+        expected: digest of the plan that was reviewed; another plan is refused.
+        steps: what to do, in order.
+
+    Raises:
+        BadInput: as :func:`plan_erasure`.
+        CheckFailed: the plan is another than the one reviewed, or something was left.
+    """
+    with _settled() as (layout, repository):
+        intent, interrupted = _intent(params, layout, repository)
+        _check_reviewed(intent.plan, expected)
+        if intent.plan.empty:
+            return Done(intent.plan, None)
+        approve(Planned(intent.plan, interrupted))
+        write_intent(intent, layout.root / INTENT_FILE)
+        work = Work(params, layout, project_key(), repository, intent)
+        for step in steps:
+            step(work)
+        return Done(intent.plan, str(intent.plan.receipt))
+
+
+@contextmanager
+def _settled() -> Iterator[tuple[Layout, DvcRepository]]:
+    """Hold the locks of the intake and of DVC."""
+    layout = Layout(Path().resolve())
+    with open_intake(), locked_repository(layout.root) as repository:
+        yield layout, repository
+
+
+def _intent(params: Params, layout: Layout, repository: DvcRepository) -> tuple[Intent, bool]:
+    interrupted = read_intent(layout.root / INTENT_FILE)
+    if interrupted is not None:
+        return interrupted, True
+    key = project_key()
+    repository.check_up_to_date(layout.prepared)
+    people = find_people(layout, key)
+    if not people.asked:
+        raise BadInput(
+            "only the data of fulfilled requests can be erased",
+            received="no fulfilled request",
+            remedy="see dlfd-ops request list: a request is fulfilled by a version whose gate passed",
+        )
+    around = Surroundings(params, layout, key, repository, read_history(layout.root), people)
+    return Planner(around).intent(), False
+
+
+def _check_reviewed(plan: Plan, expected: str | None) -> None:
+    if expected is not None and plan.digest() != expected:
+        raise CheckFailed(
+            "what runs must be the plan that was reviewed",
+            received=f"plan {plan.digest()[:16]}..., reviewed was {expected[:16]}...",
+            remedy="something changed since: look at dlfd-ops erase plan again",
+        )

@@ -1,0 +1,1 @@
+"""Erasure: whose data go, where they lie, the plan, the steps, the receipt."""

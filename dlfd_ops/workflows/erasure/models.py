@@ -1,0 +1,88 @@
+"""Which models knew the people: the logged models of versions that do not cover their requests."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+
+from dlfd_ops.audit.evidence import versions
+from dlfd_ops.audit.ledger import Ledger
+from dlfd_ops.data.identity import SecretKey
+from dlfd_ops.deletion.erasure import RESIDUE, Target
+from dlfd_ops.errors import BadInput
+from dlfd_ops.params import Params
+from dlfd_ops.tracking.removal import StoredModel, stored_models
+from dlfd_ops.tracking.runs import experiment_name
+from dlfd_ops.tracking.store import Store, open_store
+from dlfd_ops.workflows.erasure.people import People
+from dlfd_ops.workflows.layout import Layout
+
+CHAMPION = "champion"
+PROMOTE = "promote a version that forgot them, then run this command again"
+
+
+def older_models(params: Params, layout: Layout, key: SecretKey, people: People) -> Iterator[Target]:
+    """Yield the models of the MLflow store that knew one of the people.
+
+    A model without a version counts as one that knew them.
+
+    Raises:
+        BadInput: the store does not answer, or one of these models is in use.
+    """
+    store = open_store(layout.root)
+    name = params.register_.model_name
+    covered = _covered(layout, store, name)
+    keep = f"{RESIDUE}: {params.erase.ground}" if params.erase.older_models == "keep" else ""
+    models = stored_models(store, experiment_name(params), name)
+    _check_replaced(models, covered, people)
+    for model in models:
+        missing = set(people.request_ids) - covered.get(model.version or 0, frozenset())
+        if not missing:
+            continue
+        _check_not_in_use(model, sorted(missing))
+        yield Target(
+            object=key.object_key(model.model_id),
+            kind="model",
+            store=f"MLflow {store.description}",
+            outcome="keep" if keep else "remove",
+            ground=keep,
+            name=model.model_id,
+        )
+
+
+def safe_weights(layout: Layout, people: People) -> set[str]:
+    """Return the SHA-256 of the weights of every version that forgot all of the people, by the ledger."""
+    return {
+        version.registered.weights_digest
+        for version in versions(Ledger(layout.ledger).events())
+        if set(people.request_ids) <= set(version.registered.request_ids)
+    }
+
+
+def _covered(layout: Layout, store: Store, model_name: str) -> dict[int, frozenset[str]]:
+    """Return version -> the requests that it forgot, by the ledger."""
+    return {
+        version.registered.version: frozenset(version.registered.request_ids)
+        for version in versions(Ledger(layout.ledger).events())
+        if (version.registered.model_name, version.registered.store) == (model_name, store.description)
+    }
+
+
+def _check_replaced(models: Sequence[StoredModel], covered: Mapping[int, frozenset[str]], people: People) -> None:
+    """Check that a version that forgot everybody serves: the next unlearning then starts from it."""
+    serving = [covered.get(model.version or 0, frozenset()) for model in models if CHAMPION in model.aliases]
+    if not any(set(people.request_ids) <= requests for requests in serving):
+        raise BadInput(
+            "a version that forgot everybody whose data are erased must be in use",
+            received="another one, or none" if serving else f"no version with the alias {CHAMPION}",
+            remedy=PROMOTE,
+        )
+
+
+def _check_not_in_use(model: StoredModel, missing: Sequence[str]) -> None:
+    if model.aliases:
+        raise BadInput(
+            "a version in use must have forgotten everybody whose data are erased",
+            received=f"version {model.version} ({', '.join(model.aliases)}), which still knows {missing[0]}"
+            + (f" and {len(missing) - 1} more" if len(missing) > 1 else ""),
+            remedy=PROMOTE,
+        )

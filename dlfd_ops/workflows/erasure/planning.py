@@ -1,0 +1,161 @@
+"""The plan of an erasure: what a survey found, as targets, each with what is to be done with it."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator
+from pathlib import Path
+
+from dlfd_ops.deletion.erasure import FOREIGN, RESIDUE, SHARED, STARTING_POINT, Intent, Kind, Plan, Target
+from dlfd_ops.workflows.erasure.contents import runs_naming, tables_of
+from dlfd_ops.workflows.erasure.models import older_models
+from dlfd_ops.workflows.erasure.private import private_files
+from dlfd_ops.workflows.erasure.survey import Surroundings, Survey
+
+RAW = "raw data"
+PREPARED = "prepared data"
+WORKING_TREE = "this working tree"
+EXPERIMENTS = "Git references of DVC experiments"
+NEVER_REACHED = (
+    "clones of this repository, their working trees and their DVC caches, on this and on other machines",
+    "backups, and snapshots of file systems",
+    "Git history: pointers of older revisions and of experiments name contents that are gone",
+    "copies of photos, of models and of prepared data that somebody made outside of this pipeline",
+    "earlier versions of objects in buckets that keep versions",
+)
+
+
+class Planner:
+    """Draws the plan up.
+
+    Args:
+        around: where to look.
+    """
+
+    def __init__(self, around: Surroundings) -> None:
+        self._around = around
+        self._survey = Survey(around)
+
+    def intent(self) -> Intent:
+        """Return the plan, and what it takes to carry it out.
+
+        Raises:
+            BadInput: a store can't be read, the pipeline is not up to date, or it is not certain what must stay.
+        """
+        around = self._around
+        self._survey.check_certain()
+        targets = tuple(sorted(self._targets(), key=lambda target: (target.store, target.kind, target.name)))
+        plan = Plan(
+            key_id=around.key.key_id,
+            request_ids=around.people.request_ids,
+            items=tuple(target.item() for target in targets),
+            unreadable_revisions=tuple(around.history.recording(self._gone(targets))),
+            not_reached=self._not_reached(),
+        )
+        source, prepared = Path(around.params.prepare.root), around.layout.prepared.relative_to(around.layout.root)
+        return Intent(
+            plan=plan,
+            suppress=tuple(around.people.suppressed(around.key)),
+            source=str(source),
+            photos=tuple(photo.path for photo in self._survey.raw_photos) if self._survey.removes_raw else (),
+            recorded=around.repository.recorded_dependencies([source, prepared]),
+            remotes=self._remotes_to_update(),
+            manifest_before=around.people.manifest.digest(),
+            targets=targets,
+        )
+
+    def _targets(self) -> Iterator[Target]:
+        found = [*self._photos_of_the_workspace(), *self._objects(), *self._weights()]
+        gone = self._gone(found)
+        found += [*self._runs(gone), *self._experiments(gone)]
+        found += older_models(self._around.params, self._around.layout, self._around.key, self._around.people)
+        yield from found
+        if any(target.outcome == "remove" for target in found):
+            yield from self._traces()
+
+    def _photos_of_the_workspace(self) -> Iterator[Target]:
+        keep = "" if self._survey.removes_raw else "outside of the repository: erase.outside_source is keep"
+        for photo in self._survey.raw_photos:
+            yield self._target("photo", RAW, photo.path, shown=photo.sample_id, keep=keep)
+        for table in self._survey.tables:
+            yield self._target("table", RAW, table, keep=keep)
+        for _, path in self._survey.prepared_images:
+            yield self._target("photo", PREPARED, str(path), shown=path.stem)
+
+    def _objects(self) -> Iterator[Target]:
+        survey = self._survey
+        residue = f"{RESIDUE}: {survey.policy.ground}" if survey.policy.older_revisions == "keep" else ""
+        tables = tables_of(survey.stores, survey.listings, survey.unchanged)
+        for store, contents in survey.stores.contents.items():
+            for oid, paths in sorted(contents.objects.items()):
+                for path in paths:
+                    if oid in survey.photos:
+                        keep = SHARED if oid in survey.shared else ""
+                        yield self._target("photo", store.name, path, shown=survey.photos[oid], keep=keep, oid=oid)
+                    elif oid in survey.listings:
+                        keep = residue or ("" if survey.is_ours(oid) else FOREIGN)
+                        yield self._target("listing", store.name, path, keep=keep, oid=oid)
+                    elif oid in tables:
+                        yield self._target("table", store.name, path, keep=residue, oid=oid)
+
+    def _weights(self) -> Iterator[Target]:
+        survey = self._survey
+        residue = f"{RESIDUE}: {survey.policy.ground}" if survey.policy.older_models == "keep" else ""
+        keep: dict[str, str] = {}
+        for listing, weights in survey.models.items():
+            stays = STARTING_POINT if listing in survey.current else "" if survey.is_ours(listing) else FOREIGN
+            for oid in (listing, weights):
+                keep[oid] = keep.get(oid) or stays or residue
+        for store, contents in survey.stores.contents.items():
+            for oid in sorted(keep):
+                for path in contents.objects.get(oid, ()):
+                    yield self._target("model", store.name, path, keep=keep[oid], oid=oid)
+
+    def _runs(self, gone: Collection[str]) -> Iterator[Target]:
+        for store, path in runs_naming(self._survey.stores, gone):
+            yield self._target("run cache", store.name, path)
+
+    def _experiments(self, gone: Collection[str]) -> Iterator[Target]:
+        commits = set(self._around.history.recording(gone))
+        for reference, commit in self._around.history.experiments.items():
+            if commit in commits:
+                yield self._target("experiment", EXPERIMENTS, reference)
+
+    def _traces(self) -> Iterator[Target]:
+        for kind, path in private_files(
+            self._around.layout, self._survey.source_folder if self._survey.removes_raw else None
+        ):
+            yield self._target(kind, WORKING_TREE, str(path))
+        for store, contents in self._survey.stores.contents.items():
+            for name in contents.temporary if store.own else ():
+                yield self._target("temporary file", store.name, name)
+        yield self._target("state database", "DVC site cache", str(self._around.repository.state()))
+
+    def _target(self, kind: Kind, store: str, name: str, *, keep: str = "", shown: str = "", oid: str = "") -> Target:
+        return Target(
+            object=shown or self._around.key.object_key(name),
+            kind=kind,
+            store=store,
+            outcome="keep" if keep else "remove",
+            ground=keep,
+            name=name,
+            oid=oid,
+        )
+
+    def _gone(self, targets: Collection[Target]) -> set[str]:
+        return {target.oid for target in targets if target.oid and target.outcome == "remove"}
+
+    def _remotes_to_update(self) -> tuple[str, ...]:
+        """Return the remotes that hold the data as they stand: they must get them as they will stand."""
+        outputs = self._around.repository.outputs()
+        source = self._around.params.prepare.root.rstrip("/")
+        listings = {outputs.get(source), outputs.get("data/prepared")} & set(self._survey.listings)
+        return tuple(
+            store.remote
+            for store, contents in self._survey.stores.contents.items()
+            if store.remote is not None and listings & contents.objects.keys()
+        )
+
+    def _not_reached(self) -> tuple[str, ...]:
+        versioned = self._around.repository.remotes().versioned
+        found = [f"DVC remote {name}: it keeps versions, remove them with its provider's tools" for name in versioned]
+        return (*found, *NEVER_REACHED)

@@ -1,0 +1,37 @@
+"""What the pipeline and DVC leave beside the data: resume checkpoints, private lists, temporary files."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from dlfd_ops.data.removal import find_leftovers
+from dlfd_ops.deletion.erasure import Kind
+from dlfd_ops.workflows.layout import Layout
+from dlfd_ops.workflows.refusals import BAD_IMAGES_FILE
+from dlfd_ops.workflows.suppressing import NEAR_FILE
+
+
+def private_files(layout: Layout, source: Path | None) -> Iterator[tuple[Kind, Path]]:
+    """Yield the private and temporary files that may tell about people.
+
+    Args:
+        layout: of the repository.
+        source: folder of the raw data, or None where it is left alone.
+    """
+    for path in _files(layout.root / ".dlfd" / "checkpoints"):
+        yield "checkpoint", path
+    for name in (BAD_IMAGES_FILE, NEAR_FILE):
+        if (layout.root / name).exists():
+            yield "temporary file", layout.root / name
+    for folder in sorted(layout.prepared.parent.glob(f".{layout.prepared.name}.*.tmp")):
+        for path in _files(folder):
+            yield "temporary file", path
+    for path in _files(layout.root / ".dvc" / "tmp" / "exps"):
+        yield "temporary file", path
+    for path in find_leftovers(source) if source else ():
+        yield "temporary file", path
+
+
+def _files(folder: Path) -> list[Path]:
+    return sorted(path for path in folder.rglob("*") if path.is_file() and not path.is_symlink())

@@ -1,0 +1,184 @@
+"""Where an erasure must go: everything is looked at once, and nothing is changed."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+from dlfd_ops.data.adapters import ADAPTERS, Source
+from dlfd_ops.data.identity import SecretKey
+from dlfd_ops.data.removal import RawFile, find_photos, is_photo, list_files, tables_without
+from dlfd_ops.errors import BadInput
+from dlfd_ops.params import Params
+from dlfd_ops.storage.history import History
+from dlfd_ops.storage.repository import DvcRepository
+from dlfd_ops.workflows.erasure.contents import Stores, models_without, naming, photos_in, samples_of, shared
+from dlfd_ops.workflows.erasure.models import safe_weights
+from dlfd_ops.workflows.erasure.people import People
+from dlfd_ops.workflows.layout import Layout
+
+
+@dataclass(frozen=True)
+class Surroundings:
+    """Where to look.
+
+    Attributes:
+        params: of the pipeline.
+        layout: of the repository.
+        key: behind the keyed hashes.
+        repository: under DVC's lock.
+        history: of the repository.
+        people: whose data go.
+    """
+
+    params: Params
+    layout: Layout
+    key: SecretKey
+    repository: DvcRepository
+    history: History
+    people: People
+
+
+class Survey:
+    """One look at everything; each part is looked at when it is first asked for, and once.
+
+    Args:
+        around: where to look.
+
+    Attributes:
+        around: the same.
+        policy: section ``erase`` of the parameters.
+        source_folder: of the raw data.
+    """
+
+    def __init__(self, around: Surroundings) -> None:
+        self.around = around
+        self.policy = around.params.erase
+        self.source_folder = around.layout.root / around.params.prepare.root
+
+    @cached_property
+    def outside(self) -> bool:
+        """Whether the source lies outside of the repository."""
+        root = self.around.layout.root.resolve()
+        return not self.source_folder.resolve().is_relative_to(root)
+
+    @property
+    def removes_raw(self) -> bool:
+        """Whether the raw photos are removed."""
+        return not self.outside or self.policy.outside_source == "remove"
+
+    @cached_property
+    def source(self) -> Source:
+        """What the adapter reads."""
+        return ADAPTERS[self.around.params.prepare.source](self.source_folder)
+
+    @cached_property
+    def sample_ids(self) -> frozenset[str]:
+        """The photos to erase, those of older deliveries included."""
+        people = self.around.people
+        return people.sample_ids | samples_of(self.stores, people.subject_keys, self.in_current)
+
+    @cached_property
+    def raw_photos(self) -> list[RawFile]:
+        """Their files in the source."""
+        return find_photos(
+            self.source_folder,
+            self.around.key,
+            sample_ids=self.sample_ids,
+            subject_keys=self.around.people.subject_keys,
+            records=self.source.records,
+        )
+
+    @cached_property
+    def tables(self) -> dict[str, str]:
+        """The source's tables without the rows about them, where there are any."""
+        going = {photo.path for photo in self.raw_photos}
+        staying = [path for path in list_files(self.source_folder) if is_photo(path) and path not in going]
+        if going and not staying:
+            raise BadInput(
+                "an erasure must leave photos to work with",
+                received="a source of which every photo would go",
+                remedy="retire the data set and its models as a whole",
+            )
+        return tables_without(self.source_folder, going, self.source.records, staying)
+
+    @cached_property
+    def prepared_images(self) -> list[tuple[str, Path]]:
+        """The prepared images that go: object id and path."""
+        manifest = self.around.people.manifest
+        rows = manifest.rows[manifest.rows["sample_id"].isin(list(self.sample_ids))]
+        return [(_md5(manifest.root / path), manifest.root / path) for path in rows["path"]]
+
+    @cached_property
+    def stores(self) -> Stores:
+        """The cache and the remotes."""
+        repository = self.around.repository
+        return Stores({store: store.look() for store in (repository.cache(), *repository.remotes().stores)})
+
+    @cached_property
+    def current(self) -> dict[str, str]:
+        """What the workspace records: object id -> path of the output."""
+        return {oid: path for path, oid in self.around.repository.outputs().items()}
+
+    @cached_property
+    def in_current(self) -> set[str]:
+        """Every object in a listing that the workspace records."""
+        return {oid for listing in self.current for oid in self.stores.listings.get(listing, {}).values()}
+
+    @cached_property
+    def photos(self) -> dict[str, str]:
+        """Everything that shows one of the people: object id -> sample id."""
+        known = {photo.md5: photo.sample_id for photo in self.raw_photos}
+        known |= {oid: path.stem for oid, path in self.prepared_images}
+        return photos_in(self.stores, self.around.key, self.sample_ids, known, self.in_current - known.keys())
+
+    @cached_property
+    def shared(self) -> set[str]:
+        """Objects of theirs that somebody who stays needs too."""
+        return shared(self.stores, self.photos, self.sample_ids)
+
+    @cached_property
+    def listings(self) -> list[str]:
+        """Every listing that names one of the photos."""
+        return naming(self.stores, self.photos.keys() - self.shared)
+
+    @cached_property
+    def models(self) -> dict[str, str]:
+        """The models in DVC's stores that knew one of the people: listing -> object id of the weights."""
+        return models_without(self.stores, safe_weights(self.around.layout, self.around.people))
+
+    @cached_property
+    def unchanged(self) -> set[str]:
+        """Files beside the raw photos that no row is taken out of."""
+        listing = self.stores.listings.get(self.around.repository.outputs().get(self.around.params.prepare.root, ""))
+        return {oid for path, oid in (listing or {}).items() if path not in self.tables}
+
+    def is_ours(self, oid: str) -> bool:
+        """Tell a listing of this repository from one that another project left in a store that both use."""
+        own = any(store.own and oid in contents.objects for store, contents in self.stores.contents.items())
+        return own or oid in self.current or oid in self.around.history.recorded
+
+    def check_certain(self) -> None:
+        """Check that nothing that stays may be what is to go.
+
+        Raises:
+            BadInput: a photo is tracked elsewhere too.
+        """
+        ours = {self.around.params.prepare.root.rstrip("/"), "data/prepared"}
+        for oid, output in self.current.items():
+            content = {oid, *self.stores.listings.get(oid, {}).values()}
+            within = any(Path(output).is_relative_to(folder) for folder in ours)
+            alone = oid in self.photos and not oid.endswith(".dir")
+            if content & self.photos.keys() and (alone or not within):
+                raise BadInput(
+                    "a photo to erase may stand in the raw and the prepared folder only",
+                    received="one that DVC tracks under another path, or alone",
+                    remedy=f"take it out of {output} first, or track the raw data as one folder",
+                )
+
+
+def _md5(path: Path) -> str:
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()

@@ -1,0 +1,243 @@
+"""Building a small repository with everything that an erasure must find, and searching it for what is left."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import subprocess
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import boto3
+import yaml
+from dvc.repo import Repo
+from mlflow import MlflowClient
+from PIL import Image, PngImagePlugin
+
+from dlfd_ops.audit.ledger import Ledger
+from dlfd_ops.data.manifest import read_manifest
+from dlfd_ops.data.synthetic_faces.dataset import Recipe, generate
+from dlfd_ops.files import write_text
+from dlfd_ops.params import Params, load_params
+from dlfd_ops.tracking.store import open_store
+from dlfd_ops.workflows.prepare import prepare
+from dlfd_ops.workflows.requests import Wish, add_requests
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+RAW = Path("data/raw")
+MODEL = "face-tiny"
+OLDER_WEIGHTS = "weights of an original that was trained before"
+STAGES = {
+    "prepare": {
+        "cmd": "echo prepare >> ran.log && exit 1",
+        "deps": ["data/raw", "deletion/suppression.csv"],
+        "outs": ["data/prepared"],
+    },
+    "train": {"cmd": "echo train >> ran.log && exit 1", "deps": ["data/prepared"], "outs": ["models/original"]},
+    "evaluate": {
+        "cmd": "echo evaluate >> ran.log && exit 1",
+        "deps": ["data/prepared/manifest.parquet", "models/original", "notes.txt"],
+        "metrics": [{"metrics/unlearning.json": {"cache": False}}],
+    },
+}
+
+
+@dataclass
+class Estate:
+    """The repository and what is to vanish from it.
+
+    Attributes:
+        top: folder of the repository, the local remote and the site cache.
+        root: the repository.
+        params: of the pipeline.
+        address: of the S3 endpoint.
+        bucket: of the S3 remote.
+        subjects: raw ids of the people to erase.
+        photos: their raw photos, older deliveries included: content by SHA-256.
+        neighbour: raw id of a person whose prepared image equals that of somebody who is erased.
+        request_ids: the fulfilled requests.
+    """
+
+    top: Path
+    root: Path
+    params: Params
+    address: str
+    bucket: str
+    subjects: tuple[str, ...] = ()
+    photos: dict[str, bytes] = field(default_factory=dict)
+    neighbour: str = "person-neighbour"
+    request_ids: tuple[str, ...] = ()
+
+    @property
+    def client(self) -> MlflowClient:
+        """A client of the MLflow store."""
+        return open_store(self.root).client
+
+    def residue(self) -> list[str]:
+        """Return every place that still holds a photo, or its MD5 or SHA-256, in bytes or in its name."""
+        needles = [OLDER_WEIGHTS.encode(), *self.photos.values()]
+        for content in self.photos.values():
+            needles += [hashlib.md5(content).hexdigest().encode(), hashlib.sha256(content).hexdigest().encode()]
+        return [
+            place
+            for place, content in self._everything()
+            if any(needle in content for needle in needles)
+            or any(needle in place.replace("/", "").encode() for needle in needles if len(needle) in (32, 64))
+        ]
+
+    def _everything(self) -> Iterator[tuple[str, bytes]]:
+        for path in self.top.rglob("*"):
+            if path.is_file():
+                yield str(path), path.read_bytes()
+        s3 = boto3.client("s3", endpoint_url=self.address)
+        for page in s3.get_paginator("list_objects_v2").paginate(Bucket=self.bucket):
+            for entry in page.get("Contents", []):
+                yield entry["Key"], s3.get_object(Bucket=self.bucket, Key=entry["Key"])["Body"].read()
+
+
+def git(*arguments: str) -> str:
+    """Run git in the working directory."""
+    return subprocess.run(["git", *arguments], check=True, capture_output=True, text=True).stdout
+
+
+def build(top: Path, root: Path, address: str, bucket: str) -> Estate:
+    """Make the repository in the working directory ``root``."""
+    estate = Estate(top, root, _params(), address, bucket)
+    _configure(estate)
+    generate(RAW, Recipe(subjects=24, seed=0, size=32))
+    people = sorted({row["subject_id"] for row in rows()})
+    estate.subjects = (people[0], people[5])
+    _plant(estate)
+    _settle("first delivery")
+    _collect(estate)
+    _withdraw_one_photo(estate)
+    write_text(Path("models/original/weights.safetensors"), "weights of the original in use")
+    _settle("second delivery")
+    _fulfil(estate)
+    return estate
+
+
+def rows() -> list[dict[str, str]]:
+    """Return the rows of the raw table."""
+    with (RAW / "labels.csv").open(newline="") as stream:
+        return list(csv.DictReader(stream))
+
+
+def write_rows(table: list[dict[str, str]]) -> None:
+    """Replace the raw table."""
+    temporary = RAW / "labels.new"
+    with temporary.open("w", newline="") as stream:
+        writer = csv.DictWriter(stream, list(table[0]), lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(table)
+    temporary.replace(RAW / "labels.csv")
+
+
+def _params() -> Params:
+    content = load_params(REPOSITORY / "params.yaml").model_dump(by_alias=True)
+    content["base"].update({"dataset": "tiny", "image_size": 16})
+    content["register"]["model_name"] = MODEL
+    return Params.model_validate(content)
+
+
+def _configure(estate: Estate) -> None:
+    Repo.init(".").close()
+    write_text(
+        Path(".dvc/config"),
+        f"[core]\n    remote = disk\n    analytics = false\n    site_cache_dir = {estate.top}/site\n"
+        f"['remote \"disk\"']\n    url = {estate.top}/disk\n"
+        f"['remote \"cloud\"']\n    url = s3://{estate.bucket}/dvc\n    endpointurl = {estate.address}\n",
+    )
+    write_text(Path(".gitignore"), "/.dlfd/\n/mlflow.db*\n/mlartifacts/\n/ran.log\n")
+    write_text(Path("dvc.yaml"), yaml.safe_dump({"stages": STAGES}, sort_keys=False))
+    write_text(Path("params.yaml"), yaml.safe_dump(estate.params.model_dump(mode="json", by_alias=True)))
+    write_text(Path("notes.txt"), "as evaluated\n")
+    write_text(Path("models/original/weights.safetensors"), OLDER_WEIGHTS)
+    write_text(Path("metrics/unlearning.json"), "{}")
+    header = (REPOSITORY / "deletion/suppression.csv").read_text().splitlines()[0]
+    write_text(Path("deletion/suppression.csv"), header + "\n")
+
+
+def _plant(estate: Estate) -> None:
+    """Give the neighbour a photo with other bytes and the same pixels as one that will be erased."""
+    table = rows()
+    theirs = next(row for row in table if row["subject_id"] == estate.subjects[0])
+    comment = PngImagePlugin.PngInfo()
+    comment.add_text("Comment", "another file, the same picture")
+    with Image.open(RAW / theirs["image"]) as image:
+        image.save(RAW / "images" / "neighbour.png", pnginfo=comment)
+    write_rows([*table, {**theirs, "image": "images/neighbour.png", "subject_id": estate.neighbour}])
+
+
+def _collect(estate: Estate) -> None:
+    for row in rows():
+        if row["subject_id"] in estate.subjects:
+            content = (RAW / row["image"]).read_bytes()
+            estate.photos[hashlib.sha256(content).hexdigest()] = content
+
+
+def _withdraw_one_photo(estate: Estate) -> None:
+    """Deliver again without one photo of a person: it lives on in the older revision alone."""
+    table = rows()
+    older = [row for row in table if row["subject_id"] == estate.subjects[1]][-1]
+    (RAW / older["image"]).unlink()
+    write_rows([row for row in table if row is not older])
+
+
+def _settle(message: str) -> None:
+    """Prepare, record everything as done, push to both remotes, commit."""
+    prepare(_params())
+    with Repo(".") as repo:
+        repo.add([str(RAW)])
+        repo.commit(force=True)
+        for remote in ("disk", "cloud"):
+            repo.push(remote=remote, run_cache=True)
+    git("add", "--all")
+    git("commit", "--quiet", "--message", message)
+
+
+def _fulfil(estate: Estate) -> None:
+    """File the requests, register an original and a version that forgot, let it pass the gate, and serve it."""
+    filed = add_requests([Wish("gdpr", subject=subject) for subject in estate.subjects])
+    estate.request_ids = tuple(sorted(one.request.request_id for one in filed))
+    original, unlearned = (_register(estate, name) for name in ("original", "unlearned"))
+    store = open_store(estate.root)
+    digest = read_manifest(Path("data/prepared/manifest.parquet")).digest()
+    common: dict[str, Any] = {"request_ids": list(estate.request_ids), "forget_list_digest": "f" * 64}
+    ledger = Ledger()
+    ledger.append("resolved", {**common, "forget_count": 4, "manifest_digest": digest})
+    ledger.append(
+        "registered",
+        {
+            **common,
+            "model_name": MODEL,
+            "version": unlearned,
+            "run_id": "run",
+            "weights_digest": "b" * 64,
+            "store": store.description,
+            "provenance": {},
+        },
+    )
+    ledger.append("gated", {"model_name": MODEL, "version": unlearned, "passed": True, "rules": []})
+    store.client.set_registered_model_alias(MODEL, "champion", str(original))
+    with Repo(".") as repo:
+        for remote in ("disk", "cloud"):
+            repo.push(remote=remote)
+    git("add", "--all")
+    git("commit", "--quiet", "--message", "Fulfilled")
+
+
+def _register(estate: Estate, name: str) -> int:
+    store = open_store(estate.root)
+    experiment = store.experiment_id("dlfd-tiny")
+    if name == "original":
+        store.client.create_registered_model(MODEL)
+    model = store.client.create_logged_model(experiment, name=MODEL)
+    folder = estate.top / f"model-{name}"
+    write_text(folder / "weights", name)
+    store.client.log_model_artifacts(str(model.model_id), str(folder))
+    with store.as_default():
+        version = store.client.create_model_version(MODEL, source=str(model.model_uri), model_id=str(model.model_id))
+    return int(version.version)

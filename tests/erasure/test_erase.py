@@ -1,0 +1,225 @@
+"""Erasing the data of fulfilled requests; the tests tell one story, in order."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+from dvc.repo import Repo, lock_repo
+
+from dlfd_ops.audit.ledger import Ledger
+from dlfd_ops.audit.verification import MANIFEST, Found, compare_files
+from dlfd_ops.cli import main
+from dlfd_ops.data.identity import project_key
+from dlfd_ops.data.manifest import read_manifest
+from dlfd_ops.deletion.erasure import INTENT_FILE, SHARED, STARTING_POINT, Receipt
+from dlfd_ops.deletion.suppression import read_suppression
+from dlfd_ops.digest import sha256_file
+from dlfd_ops.errors import BadInput, CheckFailed
+from dlfd_ops.tracking.removal import ERASED_TAG, stored_models
+from dlfd_ops.tracking.store import open_store
+from dlfd_ops.workflows.erase import Planned, plan_erasure, run_erasure
+from dlfd_ops.workflows.erasure.steps import STEPS
+from tests.erasure.estate import MODEL, RAW, Estate, git, rows
+
+
+def yes(planned: Planned) -> None:
+    """Approve."""
+
+
+def no(planned: Planned) -> None:
+    """Disapprove."""
+    raise AssertionError("was asked")
+
+
+@pytest.fixture(scope="module")
+def served(estate: Estate) -> Estate:
+    """The repository once the version that forgot is the one in use."""
+    estate.client.set_registered_model_alias(MODEL, "champion", "2")
+    return estate
+
+
+@pytest.fixture(scope="module")
+def erased(served: Estate) -> Estate:
+    """The repository after an erasure that was killed after each of its steps and taken up again each time."""
+    for count in range(1, len(STEPS) + 1):
+        run_erasure(served.params, approve=yes, steps=STEPS[:count])
+        assert (served.root / INTENT_FILE).exists() == (count < len(STEPS))
+    return served
+
+
+def test_a_version_in_use_that_knows_the_person_stops_it(estate: Estate) -> None:
+    """Nothing is erased while the person's face still shapes the answers."""
+    with pytest.raises(BadInput, match="promote a version that forgot them"):
+        plan_erasure(estate.params)
+
+
+def test_a_plan_changes_nothing_and_is_the_same_twice(served: Estate) -> None:
+    """It names no photo by its own digest and no person, and finds every photo in every store."""
+    before = git("status", "--porcelain")
+    plan = plan_erasure(served.params).plan
+    assert plan_erasure(served.params).plan.digest() == plan.digest()
+    assert git("status", "--porcelain") == before
+    text = plan.model_dump_json()
+    assert not any(subject in text for subject in served.subjects)
+    assert not any(digest in text for digest in served.photos)
+    older = 1
+    photos = [item for item in plan.items if item.kind == "photo"]
+    assert sum(item.store == "raw data" for item in photos) == len(served.photos) - older
+    for store in ("DVC cache", "DVC remote disk", "DVC remote cloud"):
+        found = [item for item in photos if item.store == store]
+        assert len({item.object for item in found}) == len(served.photos)
+        assert sum(item.ground == SHARED for item in found) == 1
+        kept = [item for item in plan.items if item.store == store and item.ground == STARTING_POINT]
+        assert len(kept) == 2, "the original in use: its folder and its weights"
+    assert len(plan.unreadable_revisions) == 3
+
+
+def test_a_held_dvc_lock_stops_it(served: Estate) -> None:
+    """DVC at work in the repository is one line, and nothing is done."""
+    with Repo(".") as repo, lock_repo(repo), pytest.raises(BadInput, match="let a running dvc command end"):
+        run_erasure(served.params, approve=no)
+
+
+def test_a_remote_that_does_not_answer_stops_it(served: Estate) -> None:
+    """What can't be read can't be promised to hold nothing."""
+    config = Path(".dvc/config")
+    kept = config.read_text()
+    config.write_text(kept.replace(served.bucket, "no-such-bucket"))
+    try:
+        with pytest.raises(BadInput, match="DVC remote cloud must be readable"):
+            run_erasure(served.params, approve=no)
+    finally:
+        config.write_text(kept)
+
+
+def test_another_plan_than_the_reviewed_one_is_refused(served: Estate) -> None:
+    """Exit status 1, and nothing is done."""
+    with pytest.raises(CheckFailed, match="the plan that was reviewed"):
+        run_erasure(served.params, approve=no, expected="0" * 64)
+    assert not INTENT_FILE.exists()
+
+
+def test_stale_prepared_data_stop_it(served: Estate) -> None:
+    """A delivery that the pipeline has not seen yet may hold anything."""
+    (RAW / "new.txt").write_text("new\n")
+    try:
+        with pytest.raises(BadInput, match="run dvc repro"):
+            plan_erasure(served.params)
+    finally:
+        (RAW / "new.txt").unlink()
+
+
+def test_without_a_yes_nothing_is_erased(served: Estate) -> None:
+    """The command asks, and takes silence for a no."""
+    assert CliRunner().invoke(main, ["erase", "run"], input="\n").exit_code == 1
+    assert not INTENT_FILE.exists()
+    assert len(served.residue()) > len(served.photos)
+
+
+def test_no_store_holds_a_photo_or_its_digest_afterwards(erased: Estate) -> None:
+    """Neither bytes nor MD5 nor SHA-256: repository, cache, remotes on disk and S3, MLflow, site cache."""
+    assert erased.residue() == []
+
+
+def test_no_row_tells_about_them(erased: Estate) -> None:
+    """The raw table keeps everybody else, the manifest too; the cache holds no older table."""
+    people = {row["subject_id"] for row in rows()}
+    assert not people & set(erased.subjects)
+    assert erased.neighbour in people
+    assert len(read_manifest(Path("data/prepared/manifest.parquet"))) == len(rows())
+    names = [subject.encode() for subject in erased.subjects]
+    for place in (Path(".dvc"), erased.top / "disk"):
+        assert not [p for p in place.rglob("*") if p.is_file() and any(name in p.read_bytes() for name in names)]
+
+
+def test_dvc_works_and_nothing_runs_again(erased: Estate) -> None:
+    """Status, remote status, checkout and repro agree; what was stale before for another reason stays so."""
+    git("add", "--all")
+    git("commit", "--quiet", "--message", "Erased")
+    with Repo(".") as repo:
+        assert repo.status() == {}
+        for remote in ("disk", "cloud"):
+            assert repo.status(cloud=True, remote=remote) == {}
+        repo.checkout(force=True)
+        assert repo.reproduce() == []
+    assert not Path("ran.log").exists()
+    Path("notes.txt").write_text("changed\n")
+    with Repo(".") as repo:
+        assert list(repo.status()) == ["evaluate"]
+    git("checkout", "notes.txt")
+
+
+def test_the_neighbour_keeps_the_shared_image(erased: Estate) -> None:
+    """The prepared image of somebody who stays is there, in the cache and on every remote."""
+    with Repo(".") as repo:
+        for remote in ("disk", "cloud"):
+            assert repo.cloud.get_remote(remote).odb.exists(_neighbours_image())
+        assert repo.cache.local.exists(_neighbours_image())
+
+
+def test_the_older_model_is_gone_and_its_version_tells(erased: Estate) -> None:
+    """The weights of the original are removed; the version stays with a tag; the version in use is untouched."""
+    store = open_store(erased.root)
+    assert [model.version for model in stored_models(store, "dlfd-tiny", MODEL)] == [2]
+    assert ERASED_TAG in store.client.get_model_version(MODEL, "1").tags
+    assert not [path for path in Path("mlartifacts").rglob("weights") if path.read_text() == "original"]
+
+
+def test_the_receipt_stands_in_the_ledger(erased: Estate) -> None:
+    """Its digest, and the digests of the manifest before and after; it tells every object."""
+    events = [event for event in Ledger().events() if event.kind == "erased"]
+    assert len(events) == 1
+    data = events[0].data
+    path = next(Path("audit/receipts").iterdir())
+    assert sha256_file(path) == data["receipt_digest"]
+    receipt = Receipt.model_validate_json(path.read_text())
+    assert list(receipt.request_ids) == list(erased.request_ids) == data["request_ids"]
+    assert data["manifest_after"] == read_manifest(Path("data/prepared/manifest.parquet")).digest()
+    assert {item.outcome for item in receipt.items} == {"removed", "kept"}
+    assert sum(map(sum, (counts.values() for counts in data["objects"].values()))) == len(receipt.items)
+
+
+def test_the_audit_expects_the_data_without_them(erased: Estate) -> None:
+    """The manifest as it is now is no finding; the one from before would be."""
+    events = Ledger().events()
+    data = events[-1].data
+    now, then = (compare_files(events, Found(manifest=data[f"manifest_{when}"])) for when in ("after", "before"))
+    assert MANIFEST not in {finding.what for finding in now.findings}
+    assert MANIFEST in {finding.what for finding in then.findings}
+
+
+def test_they_are_on_the_suppression_list(erased: Estate) -> None:
+    """Every request put its person and the photos there."""
+    entries = read_suppression()
+    assert {entry.request_id for entry in entries} == set(erased.request_ids)
+    assert {entry.kind for entry in entries} == {"subject", "sample"}
+
+
+def test_a_second_run_finds_nothing(erased: Estate) -> None:
+    """It says so, asks nothing, and writes nothing."""
+    head = Ledger().head()
+    result = CliRunner().invoke(main, ["erase", "run", "--json"])
+    assert result.exit_code == 0
+    assert json.loads(result.stdout)["receipt"] is None
+    assert Ledger().head() == head
+
+
+def test_a_photo_that_comes_back_is_found_again(erased: Estate) -> None:
+    """Delivered once more under any name, it is known by its bytes."""
+    (RAW / "images/again.png").write_bytes(next(iter(erased.photos.values())))
+    with Repo(".") as repo:
+        repo.add([str(RAW)])
+        repo.commit("prepare", force=True)
+    run_erasure(erased.params, approve=yes)
+    assert erased.residue() == []
+
+
+def _neighbours_image() -> str:
+    """Return the MD5 of the neighbour's prepared image."""
+    sample_id = project_key().sample_id((RAW / "images/neighbour.png").read_bytes())
+    image = Path("data/prepared/images") / sample_id[:2] / f"{sample_id}.png"
+    return hashlib.md5(image.read_bytes()).hexdigest()
