@@ -203,6 +203,19 @@ def read_requests(path: Path) -> list[DeletionRequest]:
     return requests
 
 
+def join_ids(request_ids: Iterable[str], *, max_length: int) -> str:
+    """Return request ids as one text: sorted, comma separated.
+
+    Args:
+        request_ids: the ids.
+        max_length: characters that the text may have; of more ids it states the number and a digest, and the ledger
+            has them one by one. At least 100.
+    """
+    ids = sorted(request_ids)
+    text = ",".join(ids)
+    return text if len(text) <= max_length else f"{len(ids)} requests, sha256:{sha256_json(ids)}"
+
+
 def format_utc(moment: datetime) -> str:
     """Return a moment as ``2026-01-31T12:00:00Z``."""
     return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

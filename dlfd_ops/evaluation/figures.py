@@ -46,7 +46,9 @@ _MODELS: dict[str, dict[str, Any]] = {
     "original": {"color": GREY, "linestyle": "--"},
     "unlearned": {"color": BLUE, "linestyle": "-"},
     "retrained": {"color": GREEN, "linestyle": "-."},
+    "model": {"color": BLUE, "linestyle": "-"},
 }
+"""``model`` is one that is judged by itself."""
 
 
 def draw_losses(curves: Mapping[str, Curves], aucs: Mapping[str, float], stem: Path) -> None:

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from dlfd_ops.params import EvaluateSection
 
 DRAWN_SETS = ("forget", "test")
+OPTIONAL_SETS = ("retain", "validation")
 _DECIMALS = 6
 
 
@@ -104,15 +105,15 @@ def summarise(predictions: Mapping[str, Predictions], section: EvaluateSection, 
     test's.
 
     With an empty forget set ``accuracy_forget`` and ``loss_forget`` are left out, and the attack's metrics are those of
-    chance: nobody was there to be recognised.
+    chance: nobody was there to be recognised. A set that is not given has no metrics.
 
     Args:
-        predictions: for "retain", "forget", "validation" and "test".
+        predictions: for "forget" and "test", and where there are for "retain" and "validation".
         section: number of attack splits, calibration bins, significance.
         seed: of the attack's subsampling and splits.
 
     Raises:
-        BadInput: the retain, validation or test set is empty, or a loss is not finite.
+        BadInput: the test set, or one given as retain or validation, is empty, or a loss is not finite.
     """
     losses = {name: _losses(found) for name, found in predictions.items()}
     attack = roc(losses["forget"], losses["test"])
@@ -126,8 +127,9 @@ def summarise(predictions: Mapping[str, Predictions], section: EvaluateSection, 
         "mia_auc_error": auc_standard_error(attack.auc, len(losses["forget"]), len(losses["test"])),
         "mia_tpr_at_fpr_0.01": attack.tpr_at(0.01),
         "mia_tpr_at_fpr_0.001": attack.tpr_at(0.001),
-        "mia_auc_validation": roc(losses["forget"], losses["validation"]).auc,
     }
+    if "validation" in losses:
+        metrics["mia_auc_validation"] = roc(losses["forget"], losses["validation"]).auc
     metrics["forgetting_score"] = forgetting_score(metrics["mia_accuracy"])
     metrics["nomus"] = nomus(metrics["accuracy"], metrics["forgetting_score"])
     comparison = compare_losses(losses["forget"], losses["test"], alpha=section.overshoot_alpha)
@@ -142,12 +144,9 @@ def rounded(metrics: Mapping[str, float]) -> dict[str, float]:
 
 
 def _utility(predictions: Mapping[str, Predictions]) -> dict[str, float]:
-    metrics = {
-        "accuracy": accuracy(predictions["test"]),
-        "accuracy_retain": accuracy(predictions["retain"]),
-        "accuracy_validation": accuracy(predictions["validation"]),
-        "loss": mean_loss(predictions["test"]),
-    }
+    metrics = {"accuracy": accuracy(predictions["test"])}
+    metrics |= {f"accuracy_{name}": accuracy(predictions[name]) for name in OPTIONAL_SETS if name in predictions}
+    metrics["loss"] = mean_loss(predictions["test"])
     if len(predictions["forget"]):
         metrics["accuracy_forget"] = accuracy(predictions["forget"])
         metrics["loss_forget"] = mean_loss(predictions["forget"])

@@ -11,6 +11,11 @@ from pathlib import Path
 from dlfd_ops.errors import BadInput
 
 
+def find_repository(start: Path) -> Path | None:
+    """Return the top folder of the DVC repository around ``start``, without loading DVC; None outside of one."""
+    return next((folder for folder in (start, *start.parents) if (folder / ".dvc").is_dir()), None)
+
+
 def require_repository(root: Path) -> None:
     """Check that ``root`` is the top folder of a DVC repository, without loading DVC.
 

@@ -20,6 +20,7 @@ from mlflow.exceptions import MlflowException
 from mlflow.models import Model
 from mlflow.protos.databricks_pb2 import RESOURCE_ALREADY_EXISTS, RESOURCE_DOES_NOT_EXIST, ErrorCode
 
+from dlfd_ops.deletion import requests
 from dlfd_ops.digest import dir_hash, sha256_file, sha256_json
 from dlfd_ops.tracking.store import Store
 
@@ -95,10 +96,7 @@ def join_ids(request_ids: tuple[str, ...]) -> str:
     A tag holds 100,000 characters, over 5,000 requests; of more it states the number and a digest, and the ledger
     has them one by one.
     """
-    text = ",".join(sorted(request_ids))
-    if len(text) <= MAX_TAG_LENGTH:
-        return text
-    return f"{len(request_ids)} requests, sha256:{sha256_json(sorted(request_ids))}"
+    return requests.join_ids(request_ids, max_length=MAX_TAG_LENGTH)
 
 
 class Registry:
