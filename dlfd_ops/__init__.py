@@ -4,8 +4,8 @@ A deletion request goes in, ``dvc repro`` makes the model forget the person, and
 audited model version stands in the MLflow registry. The packages, from the top down
 (imports point downward only; import-linter checks it):
 
-``cli``
-    One thin command per workflow.
+``cli`` | ``mlflow_plugin``
+    One thin command per workflow | what MLflow finds by entry points.
 ``workflows``
     The only composers: one module per pipeline stage or command.
 ``tracking`` | ``audit`` | ``storage``
