@@ -34,8 +34,12 @@ def predictions_by_set(model: Any, data: Any, config: EvaluatorConfig) -> dict[s
     """
     members = _members(data.features_data, config)
     classifier = _sklearn_classifier(model)
-    predict = model.predict if classifier is None and model is not None else getattr(classifier, "predict_proba", None)
-    answers = _two_columns(_answers(predict, data, config), config)
+    if model is None:
+        answers = _stored(data, config)
+    else:
+        predict = model.predict if classifier is None else classifier.predict_proba
+        answers = _asked(predict, data.features_data, config)
+    answers = _two_columns(answers, config)
     facts = _facts(model)
     multi_label = config.multi_label or facts.get("output_activation") == "sigmoid"
     logits = answers if config.logits else _to_logits(answers, multi_label=multi_label)
@@ -52,8 +56,8 @@ def _members(features: Any, config: EvaluatorConfig) -> dict[str, NDArray[np.boo
     """Return which rows belong to each set that has any."""
     if not isinstance(features, pd.DataFrame) or config.set_column not in features.columns:
         raise _wrong(f"the data must be a DataFrame with the set column {config.set_column!r}", "data without it")
-    column = features[config.set_column].astype(object).to_numpy()
-    members = {name: np.equal(column, value).astype(bool) for name, value in config.sets.items()}
+    column = features[config.set_column]
+    members = {name: column.eq(value).fillna(False).to_numpy(dtype=bool) for name, value in config.sets.items()}
     others = len(column) - sum(int(rows.sum()) for rows in members.values())
     if others:
         values = ", ".join(repr(value) for value in config.sets.values())
@@ -80,11 +84,14 @@ def _facts(model: Any) -> Mapping[str, Any]:
     return facts
 
 
-def _answers(predict: Callable[[Any], Any] | None, data: Any, config: EvaluatorConfig) -> Matrix:
-    features = data.features_data
-    if predict is None:
-        stored = data.predictions_data if data.has_predictions else features
-        return _matrix(stored if config.probability_columns is None else features, config, len(features))
+def _stored(data: Any, config: EvaluatorConfig) -> Matrix:
+    if config.probability_columns is None and not data.has_predictions:
+        raise _wrong("without a model the data must hold its answers", "neither predictions nor probability_columns")
+    stored = data.features_data if config.probability_columns else data.predictions_data
+    return _matrix(stored, config, len(data.features_data))
+
+
+def _asked(predict: Callable[[Any], Any], features: pd.DataFrame, config: EvaluatorConfig) -> Matrix:
     inputs = features.drop(columns=[config.set_column])
     size = config.evaluate.batch_size
     # MLflow reads the row numbered 0 of every frame that holds tensors.
@@ -148,10 +155,9 @@ def _said_classes(classifier: Any, facts: Mapping[str, Any], labels: Any) -> Seq
 
 def _class_targets(labels: Any, classes: Sequence[Any] | None, count: int) -> Tensor:
     """Return (N,) column numbers."""
-    known = range(count) if classes is None else classes
-    if len(known) != count:
-        raise _wrong("there must be one class a column of the probabilities", f"{len(known)} for {count} columns")
-    column_of = {label: column for column, label in enumerate(known)}
+    column_of = {label: column for column, label in enumerate(range(count) if classes is None else classes)}
+    if len(column_of) != count:
+        raise _wrong("there must be one class a column of the probabilities", f"{len(column_of)} for {count} columns")
     columns = [column_of.get(label, -1) for label in labels.tolist()]
     if -1 in columns:
         rule = "every target must be one of the classes" if classes else f"targets must be columns, 0 to {count - 1}"

@@ -21,7 +21,7 @@ GIT_SECONDS = 5
 _LOGGER = logging.getLogger(__name__)
 
 
-class DvcRunContext(RunContextProvider):  # type: ignore[misc]  # MLflow publishes no types
+class DvcRunContext(RunContextProvider):
     """Tags a run that is started inside a DVC repository.
 
     ``dlfd.git_commit``: the commit that is checked out. ``dlfd.dvc_lock_sha256``: SHA-256 of ``dvc.lock`` as

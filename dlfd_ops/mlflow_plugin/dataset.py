@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 SCHEME = "dvc://"
 
 
-class DvcDatasetSource(DatasetSource):  # type: ignore[misc]  # MLflow publishes no types
+class DvcDatasetSource(DatasetSource):
     """A file or folder under DVC at one commit: ``dvc://<path>?repo=<url>&rev=<revision>``.
 
     ``path`` is relative to the top of the repository. Without ``repo`` it is the repository around the working
@@ -83,13 +83,30 @@ class DvcDatasetSource(DatasetSource):  # type: ignore[misc]  # MLflow publishes
             return cls(pin(*parse_location(raw_source.removeprefix(SCHEME))))
 
 
+class DvcDataset(MetaDataset):
+    """Data under DVC as an input of a run: where they are and their digest, no sample of them."""
+
+    def __init__(self, data: "DvcData", name: str | None = None, digest: str | None = None) -> None:
+        self._dvc_source = DvcDatasetSource(data)
+        super().__init__(self._dvc_source, name=name or data.path, digest=digest or data.digest)
+
+    @property
+    def source(self) -> DvcDatasetSource:
+        """Where the data are."""
+        return self._dvc_source
+
+    @property
+    def profile(self) -> None:
+        """Nothing: the data are not looked into."""
+
+
 def from_dvc(
     path: str,
     repo: str | None = None,
     rev: str | None = None,
     name: str | None = None,
     digest: str | None = None,
-) -> MetaDataset:
+) -> DvcDataset:
     """Describe data under DVC for ``mlflow.log_input``; nothing is downloaded, and no sample is logged.
 
     Args:
@@ -105,5 +122,4 @@ def from_dvc(
     from dlfd_ops.storage.dvc_data import pin
 
     with as_mlflow_errors():
-        data = pin(path, repo, rev)
-    return MetaDataset(DvcDatasetSource(data), name=name or data.path, digest=digest or data.digest)
+        return DvcDataset(pin(path, repo, rev), name, digest)

@@ -21,7 +21,7 @@ MODEL = "model"
 """How the figures name the one model that is judged."""
 
 
-class UnlearningEvaluator(ModelEvaluator):  # type: ignore[misc]  # MLflow publishes no types
+class UnlearningEvaluator(ModelEvaluator):
     """Measures on a classifier of any flavour, a function, or stored answers, what the pipeline measures on its own.
 
     The data are a DataFrame whose set column tells forget, unseen and retain samples apart. Metrics and their meaning
@@ -62,7 +62,8 @@ class UnlearningEvaluator(ModelEvaluator):  # type: ignore[misc]  # MLflow publi
             found = summarise(predictions_by_set(model, dataset, config), config.evaluate, seed=config.seed)
         metrics = {f"{config.prefix}/{name}": value for name, value in found.metrics.items()}
         _log_metrics(metrics, run_id, dataset, model_id)
-        return EvaluationResult(metrics, _log_files(found, run_id, config.prefix), run_id)
+        artifacts = _log_files(found, run_id, config.prefix)
+        return EvaluationResult(metrics, artifacts, run_id)  # type: ignore[no-untyped-call]
 
 
 def _log_metrics(metrics: Mapping[str, float], run_id: str, dataset: Any, model_id: str | None) -> None:
@@ -81,7 +82,7 @@ def _log_files(found: ModelEvaluation, run_id: str, prefix: str) -> dict[str, An
 
     from dlfd_ops.evaluation.figures import draw_losses, draw_roc
 
-    kinds = {
+    kinds: dict[str, Any] = {
         "losses.png": ImageEvaluationArtifact,
         "roc.png": ImageEvaluationArtifact,
         "curves.json": JsonEvaluationArtifact,

@@ -49,7 +49,9 @@ def test_mlflow_keeps_and_reads_the_source(repository: Path, run_id: str, monkey
     """Logged as an input, read back from the store, loaded: a run's data are found from the run alone."""
     monkeypatch.chdir(repository)
     mlflow.log_input(from_dvc("data/labels.csv", name="labels"), context="training")
-    logged = mlflow.get_run(run_id).inputs.dataset_inputs[0].dataset
+    inputs = mlflow.get_run(run_id).inputs
+    assert inputs is not None
+    logged = inputs.dataset_inputs[0].dataset
     assert (logged.name, logged.source_type) == ("labels", "dvc")
     source = mlflow.data.get_source(logged)
     assert isinstance(source, DvcDatasetSource)
