@@ -42,6 +42,7 @@ NAMES = {
     "ece",
     "mia_accuracy",
     "mia_auc",
+    "mia_auc_error",
     "mia_tpr_at_fpr_0.01",
     "mia_tpr_at_fpr_0.001",
     "forgetting_score",
