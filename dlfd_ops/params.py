@@ -325,21 +325,36 @@ def load_params(path: Path = Path("params.yaml")) -> Params:
     """
     content = read_bounded(path, max_bytes=MAX_PARAMS_BYTES, what=path.name)
     try:
-        return Params.model_validate(yaml.safe_load(content))
+        values = yaml.safe_load(content)
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise BadInput(
             f"{path.name} must be YAML", received=str(error).splitlines()[0], remedy="correct its syntax"
         ) from error
+    return check_params(values, path.name)
+
+
+def check_params(values: object, what: str) -> Params:
+    """Validate what a ``params.yaml`` holds.
+
+    Args:
+        values: the mapping of its sections.
+        what: how to name it in an error.
+
+    Raises:
+        BadInput: a rule is broken; the first one is named with its key.
+    """
+    try:
+        return Params.model_validate(values)
     except ValidationError as error:
-        raise _first_problem(path, error) from error
+        raise _first_problem(what, error) from error
 
 
-def _first_problem(path: Path, error: ValidationError) -> BadInput:
+def _first_problem(what: str, error: ValidationError) -> BadInput:
     problem = error.errors()[0]
     key = ".".join(str(part) for part in problem["loc"]) or "the file"
     more = f" ({error.error_count() - 1} more problems)" if error.error_count() > 1 else ""
     return BadInput(
-        f"{path.name}: {key}: {problem['msg']}",
+        f"{what}: {key}: {problem['msg']}",
         received=f"{problem['input']!r:.80}",
         remedy=f"correct this key{more}",
     )

@@ -10,6 +10,7 @@ import click
 from dlfd_ops import __version__
 from dlfd_ops.cli.audit import audit
 from dlfd_ops.cli.erase import erase
+from dlfd_ops.cli.init import init
 from dlfd_ops.cli.key import key
 from dlfd_ops.cli.output import OneLineErrors
 from dlfd_ops.cli.request import request
@@ -21,6 +22,7 @@ def main() -> None:
     """Make a face model forget the people who ask for it, and prove it."""
 
 
+main.add_command(init)
 main.add_command(request)
 main.add_command(key)
 main.add_command(audit)

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from dlfd_ops.errors import BadInput
+from dlfd_ops.files import repository_top
 
 
 def find_repository(start: Path) -> Path | None:
@@ -17,14 +18,18 @@ def find_repository(start: Path) -> Path | None:
 
 
 def require_repository(root: Path) -> None:
-    """Check that ``root`` is the top folder of a DVC repository, without loading DVC.
+    """Check that ``root`` is the folder of the pipeline in a DVC repository, without loading DVC.
+
+    That is the top folder, or the folder below it that ``dlfd-ops init`` made.
 
     Raises:
         BadInput: it is not.
     """
-    if not (root / ".dvc").is_dir():
+    if not (root / ".dvc").is_dir() and not (
+        (repository_top(root) / ".dvc").is_dir() and (root / "dvc.yaml").is_file() and (root / "params.yaml").is_file()
+    ):
         raise BadInput(
-            "the command must run in the top folder of a DVC repository",
+            "the command must run in the pipeline's folder of a DVC repository",
             received="a folder without .dvc",
             remedy="change to that folder, or run `dvc init` in it",
         )
@@ -47,9 +52,9 @@ def track(paths: Iterable[Path], root: Path) -> None:
     from dvc.exceptions import DvcException
     from dvc.repo import Repo, lock_repo
 
-    targets = [root / path for path in paths]
+    targets = [(root / path).absolute() for path in paths]
     try:
-        with quiet(), Repo(str(root)) as repo, lock_repo(repo):
+        with quiet(), Repo(str(repository_top(root))) as repo, lock_repo(repo):
             _remove_empty([Path(repo.tmp_dir) / "rwlock", *(Path(f"{target}.dvc") for target in targets)])
             repo.add([str(target) for target in targets], relink=False)
     except DvcException as error:

@@ -126,8 +126,11 @@ def _git_state(root: Path) -> tuple[str, str]:
     try:
         git = Git(root)
         commit = str(git.rev_parse("--verify", "HEAD"))
-        changed = str(git.diff("HEAD", "--name-only", "-z", "--relative")).split("\0")
-        return commit, str(any(path and not path.startswith(GENERATED) for path in changed)).lower()
+        # The whole of the Git repository, also where the pipeline lies in a folder of somebody else's.
+        here = str(git.rev_parse("--show-prefix"))
+        changed = str(git.diff("HEAD", "--name-only", "-z")).split("\0")
+        generated = tuple(f"{here}{path}" for path in GENERATED)
+        return commit, str(any(path and not path.startswith(generated) for path in changed)).lower()
     except (GitError, OSError):
         return UNKNOWN, UNKNOWN
 

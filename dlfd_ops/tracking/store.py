@@ -17,6 +17,7 @@ from mlflow.protos.databricks_pb2 import RESOURCE_ALREADY_EXISTS, ErrorCode
 from sqlalchemy.exc import SQLAlchemyError
 
 from dlfd_ops.errors import BadInput
+from dlfd_ops.files import repository_top
 
 TRACKING_URI = "MLFLOW_TRACKING_URI"
 PROGRESS_BAR = "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR"
@@ -107,8 +108,9 @@ class Store:
                 yield
 
     def _create_experiment(self, name: str) -> None:
-        embedded = sqlite_path(self.uri) == self.root / EMBEDDED_DATABASE
-        location = (self.root / EMBEDDED_ARTIFACTS).as_uri() if embedded else None
+        top = repository_top(self.root)
+        embedded = sqlite_path(self.uri) == top / EMBEDDED_DATABASE
+        location = (top / EMBEDDED_ARTIFACTS).as_uri() if embedded else None
         try:
             self.client.create_experiment(name, artifact_location=location)
         except MlflowException as error:
@@ -118,7 +120,7 @@ class Store:
 
 
 def open_store(root: Path) -> Store:
-    """Open the store that ``MLFLOW_TRACKING_URI`` names, or ``mlflow.db`` in the repository.
+    """Open the store that ``MLFLOW_TRACKING_URI`` names, or ``mlflow.db`` in the top folder of the repository.
 
     A fresh SQLite store is initialised under a lock: two processes that do so at once would crash each other.
 
@@ -129,7 +131,7 @@ def open_store(root: Path) -> Store:
         BadInput: the store cannot be opened or does not answer.
     """
     root = root.resolve()
-    uri = os.environ.get(TRACKING_URI) or f"sqlite:///{root / EMBEDDED_DATABASE}"
+    uri = os.environ.get(TRACKING_URI) or f"sqlite:///{repository_top(root) / EMBEDDED_DATABASE}"
     database = sqlite_path(uri)
     try:
         if database is None:

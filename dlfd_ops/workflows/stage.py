@@ -1,13 +1,20 @@
-"""How a pipeline file runs its workflow: one line for a user's error, an exit status for DVC."""
+"""How a pipeline file runs its workflow: one line for a user's error, an exit status for DVC.
+
+A repository that only has the package installed runs a stage as ``python -m dlfd_ops.workflows.stage NAME``.
+"""
 
 from __future__ import annotations
 
 import logging
 import sys
 from collections.abc import Callable
+from importlib import import_module
 
 from dlfd_ops.errors import DlfdError
 from dlfd_ops.params import Params, load_params
+
+FUNCTIONS = {"audit": "report"}
+"""Workflows whose function is not called like the stage."""
 
 
 def run_stage(stage: Callable[[Params], object]) -> None:
@@ -21,3 +28,8 @@ def run_stage(stage: Callable[[Params], object]) -> None:
     except DlfdError as error:
         sys.stderr.write(f"error: {error}\n")
         sys.exit(error.exit_status)
+
+
+if __name__ == "__main__":
+    (_name,) = sys.argv[1:]
+    run_stage(getattr(import_module(f"dlfd_ops.workflows.{_name}"), FUNCTIONS.get(_name, _name)))
