@@ -210,14 +210,14 @@ def _fitting_factory(
     """Return the factory with its layer, once its module has taken the weights and images of the right size."""
     inner = call_factory(wish.factory, wish.arguments)
     outputs = len(wish.labels) if len(wish.labels) > 1 else len(classes[wish.labels[0]])
-    layer, side = (wish.layer, wish.side) if wish.layer else (default_layer(inner, outputs), "input")
+    layer = wish.layer or default_layer(inner, outputs)
     if layer is None:
         raise BadInput(
             f"without --layer the model must have a linear layer with {outputs} outputs, one for each class",
             received="none",
             remedy="name the layer to take features at (see model.named_modules()), or check --argument and --label",
         )
-    factory = Factory(layer, side, wish.arguments, origin)
+    factory = Factory(layer, wish.side if wish.layer else "input", wish.arguments, origin)
     card = ModelCard(wish.factory, wish.labels, classes, wish.image_size, wish.mean, wish.std, factory)
     model = WrappedClassifier(inner, card)
     try:

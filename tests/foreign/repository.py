@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import shlex
 import sys
 from pathlib import Path
 
@@ -92,11 +93,11 @@ client.set_registered_model_alias("ages", "champion", client.search_model_versio
 Path("models").mkdir(exist_ok=True)
 Path("models/ours.json").write_text(json.dumps({"accuracy": accuracy}))
 '''
-INIT = (
+INIT = shlex.split(
     "dlfd-ops init --name ages-private --factory faces.model:build --argument groups=3 --weights models:/ages@champion "
     "--data data/faces --column image=file --column subject_id=person --column split=fold --label age "
     "--classes age=young,middle,old --image-size 32 --mean 0.5 0.5 0.5 --std 0.25 0.25 0.25"
-).split()
+)
 FOLDS = ("train", "train", "train", "val", "test")
 
 
