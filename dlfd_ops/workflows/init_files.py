@@ -1,6 +1,7 @@
 """The files that ``dlfd-ops init`` writes: this project's own pipeline, with the stages of the installed package.
 
-``adoption/`` holds links to the project's ``dvc.yaml``, ``params.yaml`` and ``configs``; a wheel holds the files.
+``adoption/`` holds links to the project's ``dvc.yaml``, ``params.yaml`` and ``configs``; a wheel holds the files. None
+is called ``dvc.yaml`` there: DVC would take it for a pipeline, also in an environment inside of a repository.
 """
 
 from __future__ import annotations
@@ -49,7 +50,7 @@ def plan_files(folder: Path, params: Params, code: Path) -> dict[Path, bytes]:
     depends = os.path.relpath(code, folder.resolve())
     files = {
         "params.yaml": _HEADER + _dump(params.model_dump(mode="json", by_alias=True)),
-        "dvc.yaml": _HEADER + _dump(_pipeline("dvc.yaml", depends, _adopting)),
+        "dvc.yaml": _HEADER + _dump(_pipeline("pipeline.yaml", depends, _adopting)),
         "pipelines/benchmark/dvc.yaml": _HEADER + _dump(_pipeline("benchmark.yaml", depends, lambda stages: None)),
         "deletion/suppression.csv": ",".join(Suppressed.model_fields) + "\n",
         "metrics/retrained.json": "{}\n",

@@ -97,7 +97,7 @@ def test_the_stages_are_those_of_this_project(module: str) -> None:
     """Same names in the same order, each run from the installed package; DVC accepts the file."""
     call(module)
     theirs = yaml.safe_load(Path("dlfd/dvc.yaml").read_text())["stages"]
-    assert list(theirs) == list(yaml.safe_load((TEMPLATES / "dvc.yaml").read_text())["stages"])
+    assert list(theirs) == list(yaml.safe_load((TEMPLATES / "pipeline.yaml").read_text())["stages"])
     for name, stage in theirs.items():
         assert stage["cmd"].endswith(f"-m dlfd_ops.workflows.stage {name}")
         assert not [path for path in stage["deps"] if path.startswith(("dlfd_ops", "pipelines"))]
@@ -105,6 +105,11 @@ def test_the_stages_are_those_of_this_project(module: str) -> None:
     shown = subprocess.run(["dvc", "stage", "list", "--all"], capture_output=True, text=True, check=True).stdout
     assert "dlfd/dvc.yaml:unlearn" in shown
     assert "dlfd/pipelines/benchmark/dvc.yaml:retrain" in shown
+
+
+def test_dvc_takes_no_template_for_a_pipeline() -> None:
+    """DVC reads every ``dvc.yaml`` of a repository, an environment inside of it included."""
+    assert not [path for path in TEMPLATES.rglob("*") if path.name in ("dvc.yaml", "dvc.lock")]
 
 
 def test_a_second_run_writes_nothing_and_a_killed_one_is_completed(module: str) -> None:
