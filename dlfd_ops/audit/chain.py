@@ -61,6 +61,8 @@ KINDS: dict[str, frozenset[str]] = {
             "not_reached",
         }
     ),
+    "promoted": frozenset({"model_name", "store", "version", "from_version", "by", "forced", "reason", "failed_rules"}),
+    "rolled_back": frozenset({"model_name", "store", "version", "from_version", "by"}),
 }
 """Kind of event -> the keys of its data, no more and no fewer: nothing unforeseen gets into a file that is kept."""
 
@@ -68,8 +70,13 @@ ABOUT: dict[str, tuple[str, ...]] = {
     "evaluated": ("weights_digest", "forget_list_digest"),
     "gated": ("model_name", "version"),
     "certified": ("name",),
+    "promoted": ("store", "model_name"),
+    "rolled_back": ("store", "model_name"),
 }
 """Kinds whose newest event about the same thing counts: a decision taken back and taken again is told each time."""
+
+TOPICS: dict[str, str] = {"promoted": "champion", "rolled_back": "champion"}
+"""Kinds of :data:`ABOUT` that take each other back: promoted, rolled back and promoted again is told three times."""
 
 ONCE: dict[str, tuple[str, ...]] = {"registered": ("store", "model_name", "version", "run_id")}
 """Kinds told once about the same thing, whatever is told later: registering again cannot launder a changed tag."""

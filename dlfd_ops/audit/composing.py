@@ -13,6 +13,7 @@ from dlfd_ops.audit.evidence import Receipt, Resolved, check_facts, facts, versi
 from dlfd_ops.audit.figures import Losses, loss_figure
 from dlfd_ops.audit.lineage import Places, VersionNode, lineage
 from dlfd_ops.audit.numbers import Metrics, gate_verdict, number_rows
+from dlfd_ops.audit.promotions import promotion_rows
 from dlfd_ops.audit.report import Agreement, DataVersion, LedgerState, Report, Summary
 from dlfd_ops.audit.timeline import printable, timeline
 from dlfd_ops.audit.verification import Verification
@@ -79,6 +80,7 @@ def compose(material: Material, *, as_of: date, due_soon_days: int) -> Report:
         details=dossiers(material, _worth_details(rows), nodes),
         data=_data_version(material),
         lineage=nodes,
+        promotions=promotion_rows(material.events),
         numbers=number_rows(material.metrics),
         seconds=dict(material.metrics.get("seconds", {})),
         gate=gate_verdict(in_use.gated) if in_use else None,

@@ -155,6 +155,39 @@ class Erased(Facts):
     not_reached: tuple[str, ...]
 
 
+class Move(Facts):
+    """Another version of a model began to serve.
+
+    Attributes:
+        from_version: the version that served before; None for the first.
+        by: who decided.
+    """
+
+    model_name: str
+    store: str
+    version: int
+    from_version: int | None
+    by: str
+
+
+class Promoted(Move):
+    """A version was promoted.
+
+    Attributes:
+        forced: whether its gate had not passed.
+        reason: why it was forced.
+        failed_rules: what it had not passed, with value and limit.
+    """
+
+    forced: bool
+    reason: str | None
+    failed_rules: tuple[str, ...]
+
+
+class RolledBack(Move):
+    """An earlier version serves again."""
+
+
 class Receipt(Facts):
     """``registry/version.json``: what the register stage left of a registration.
 
@@ -174,6 +207,7 @@ class Receipt(Facts):
     gate: str
 
 
+MOVES: dict[str, type[Move]] = {"promoted": Promoted, "rolled_back": RolledBack}
 _KINDS: dict[str, type[Facts]] = {
     "received": Received,
     "acknowledged": About,
@@ -188,6 +222,7 @@ _KINDS: dict[str, type[Facts]] = {
     "signing_key": KeyInUse,
     "certified": Certified,
     "erased": Erased,
+    **MOVES,
 }
 
 

@@ -24,6 +24,7 @@ from dlfd_ops.audit.chain import (
     KINDS,
     MAX_LINE_BYTES,
     ONCE,
+    TOPICS,
     Chain,
     Event,
     MalformedLineError,
@@ -91,7 +92,7 @@ class Ledger:
             lines, result = [], []
             for kind, data in wanted:
                 identity = _identity(kind, data)
-                if identity not in known or (kind in ABOUT and known[identity].data != data):
+                if identity not in known or (kind in ABOUT and not _same(known[identity], kind, data)):
                     last = _following(last, kind, data)
                     known[identity] = last
                     lines.append(_line(last))
@@ -210,7 +211,11 @@ class Ledger:
 def _identity(kind: str, data: Mapping[str, Any]) -> str:
     """Return what two events share when the second only repeats the first, or revises it."""
     about = ABOUT.get(kind) or ONCE.get(kind)
-    return canonical_json([kind, data if about is None else [data[key] for key in about]])
+    return canonical_json([TOPICS.get(kind, kind), data if about is None else [data[key] for key in about]])
+
+
+def _same(event: Event, kind: str, data: Mapping[str, Any]) -> bool:
+    return (event.kind, event.data) == (kind, data)
 
 
 def _following(last: Event | None, kind: str, data: dict[str, Any]) -> Event:

@@ -87,8 +87,8 @@ def lineage(registered: Sequence[VersionEvidence], receipt: Receipt | None, plac
         if parent is not None and parent not in by_weights:
             by_weights[parent] = len(nodes)
             nodes.append(_original(evidence.registered.model_name, parent, nodes, receipt, places))
-        by_weights[evidence.registered.weights_digest] = len(nodes)
         nodes.append(_version(evidence, nodes, by_weights.get(parent) if parent else None, places))
+        by_weights[evidence.registered.weights_digest] = len(nodes) - 1
     return tuple(nodes)
 
 

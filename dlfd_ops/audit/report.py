@@ -16,6 +16,7 @@ from dlfd_ops.audit.figures import LossFigure
 from dlfd_ops.audit.limits import NOT_SHOWN, SHOWN, Statement
 from dlfd_ops.audit.lineage import VersionNode
 from dlfd_ops.audit.numbers import GateVerdict, NumberRow
+from dlfd_ops.audit.promotions import PromotionRow
 from dlfd_ops.audit.timeline import Entry
 
 FORMAT: Literal["dlfd-ops/audit-report/v1"] = "dlfd-ops/audit-report/v1"
@@ -117,6 +118,7 @@ class Report(_Model):
         details: everything about single requests: those still open, then the newest, as many as fit.
         data: the data before.
         lineage: the originals and every registered version; a parent stands before its children.
+        promotions: every promotion and rollback, the oldest first.
         numbers: metrics before and after.
         seconds: what the training and the unlearning took, by stage.
         gate: the decision on the version in use, which the receipt names.
@@ -133,6 +135,7 @@ class Report(_Model):
     details: tuple[Dossier, ...]
     data: DataVersion
     lineage: tuple[VersionNode, ...]
+    promotions: tuple[PromotionRow, ...]
     numbers: tuple[NumberRow, ...]
     seconds: dict[str, float | None]
     gate: GateVerdict | None

@@ -160,6 +160,21 @@ def _erased(data: Data) -> Told:
     return f"Data of {count(len(_items(data.get('request_ids'))), 'request')} erased", _line(facts)
 
 
+def _promoted(data: Data) -> Told:
+    forced = data.get("forced") is not False
+    facts = (_from(data), f"reason: {data.get('reason')}" if forced else "")
+    return f"Version {data.get('version')} promoted" + (" by force, past its gate" if forced else ""), _line(facts)
+
+
+def _rolled_back(data: Data) -> Told:
+    return f"Rolled back to version {data.get('version')}", _from(data)
+
+
+def _from(data: Data) -> str:
+    before = data.get("from_version")
+    return _line((f"by {data.get('by')}", "" if before is None else f"version {before} served before"))
+
+
 def _line(facts: Iterable[str]) -> str:
     return "; ".join(fact for fact in facts if fact)
 
@@ -186,4 +201,6 @@ _TELLERS: dict[str, tuple[Topic, Callable[[Data], Told]]] = {
     "signing_key": ("gate", _signing_key),
     "certified": ("gate", _certified),
     "erased": ("request", _erased),
+    "promoted": ("gate", _promoted),
+    "rolled_back": ("gate", _rolled_back),
 }

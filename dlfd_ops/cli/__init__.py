@@ -13,6 +13,7 @@ from dlfd_ops.cli.erase import erase
 from dlfd_ops.cli.init import init
 from dlfd_ops.cli.key import key
 from dlfd_ops.cli.output import OneLineErrors
+from dlfd_ops.cli.promotion import promote, rollback
 from dlfd_ops.cli.request import request
 
 
@@ -27,3 +28,5 @@ main.add_command(request)
 main.add_command(key)
 main.add_command(audit)
 main.add_command(erase)
+main.add_command(promote)
+main.add_command(rollback)

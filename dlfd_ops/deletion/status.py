@@ -161,7 +161,7 @@ def _received(data: Mapping[str, Any]) -> RequestStatus:
 
 
 def _concerned(event: LedgerEvent, versions: Mapping[_Version, Sequence[str]]) -> Sequence[str]:
-    if event.kind == "gated":
+    if event.kind in ("gated", "promoted", "rolled_back"):
         return versions.get(_version(event.data), ())
     if "request_id" in event.data:
         return (event.data["request_id"],)

@@ -122,6 +122,14 @@ def data_digest(root: Path, source: str) -> str:
     return next(iter(dependencies + outputs), UNKNOWN)
 
 
+def git_user(root: Path) -> str | None:
+    """Return the name that git commits with, or None where none is set; never the address."""
+    try:
+        return str(Git(root).config("--get", "user.name")) or None
+    except (GitError, OSError):
+        return None
+
+
 def _git_state(root: Path) -> tuple[str, str]:
     try:
         git = Git(root)

@@ -244,7 +244,7 @@ class Registry:
         from dlfd_ops.tracking.packaging import package  # loads torch, which who only reads the registry can do without
 
         model_id = str(model.model_id)
-        self._client.log_outputs(entry.run_id, [LoggedModelOutput(model_id, step=0)])
+        self._link(entry.run_id, model_id)
         with TemporaryDirectory() as folder:
             target = Path(folder) / "model"
             package(
@@ -272,6 +272,12 @@ class Registry:
         if oldest.model_id != begun.model_id:
             self._client.delete_logged_model(begun.model_id)
         return oldest
+
+    def _link(self, run_id: str, model_id: str) -> None:
+        """Name the model as an output of the run, once: MLflow refuses it when a run is taken up again."""
+        outputs = self._client.get_run(run_id).outputs
+        if model_id not in {output.model_id for output in (outputs.model_outputs if outputs else ())}:
+            self._client.log_outputs(run_id, [LoggedModelOutput(model_id, step=0)])
 
     def _logged_models(self, key: str) -> list[LoggedModel]:
         found = self._client.search_logged_models([self._experiment_id], f"tags.`{KEY_TAG}` = '{key}'")

@@ -17,15 +17,16 @@ from dlfd_ops.deletion.forget_list import find_samples, read_aliases
 from dlfd_ops.deletion.requests import DeletionRequest
 from dlfd_ops.errors import BadInput
 from dlfd_ops.params import Params
+from dlfd_ops.tracking.aliases import CHAMPION
 from dlfd_ops.tracking.provenance import UNKNOWN, data_digest
 from dlfd_ops.tracking.registry import CANDIDATE, read_aliases_of_versions
 from dlfd_ops.tracking.store import open_store
+from dlfd_ops.workflows.audit_aliases import compare_aliases
 from dlfd_ops.workflows.audit_certificates import compare_certificates, compare_served
 from dlfd_ops.workflows.audit_files import open_ledger, read_found, read_losses, read_numbers, read_samples
 from dlfd_ops.workflows.audit_registry import compare_registry
 from dlfd_ops.workflows.layout import Layout
 
-CHAMPION = "champion"
 NOT_ASKED = "MLflow: a report of the pipeline reads files only; `dlfd-ops audit report` asks the registry too"
 
 
@@ -113,7 +114,8 @@ def _compare_registry(root: Path, events: Sequence[Event], found: Found) -> Veri
     registered = versions(events)
     heads = {GENESIS, *(event.hash for event in events)}
     in_use = version_in_use(found.receipt, registered)
-    return compare_registry(root, registered, in_use, found.receipt, heads) + compare_served(Layout(root), events)
+    compared = compare_registry(root, registered, in_use, found.receipt, heads)
+    return compared + compare_served(Layout(root), events) + compare_aliases(root, events, registered)
 
 
 def _places(root: Path, events: Sequence[Event]) -> dict[tuple[str, int], Place]:

@@ -38,15 +38,26 @@ def compare_registry(
     store = open_store(root)
     result = Verification()
     for version in registered:
-        result += _compare_unlearned(store, version, receipt if version is in_use else None, heads)
+        result += compare_unlearned(store, version, receipt if version is in_use else None, heads)
     if in_use is not None and receipt is not None:
         result += _compare_original(store, in_use, receipt)
     return result
 
 
-def _compare_unlearned(
+def compare_unlearned(
     store: Store, version: VersionEvidence, receipt: Receipt | None, heads: Container[str]
 ) -> Verification:
+    """Compare a version with the ledger.
+
+    Args:
+        store: the store in use; a version of another one is not checked.
+        version: what the ledger says.
+        receipt: of its registration, where it is the one in use.
+        heads: every hash of the chain.
+
+    Raises:
+        BadInput: the store does not answer.
+    """
     registered = version.registered
     what = _name(registered.model_name, registered.version)
     if registered.store != store.description:

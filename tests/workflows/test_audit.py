@@ -508,6 +508,7 @@ def _register(root: Path, store: Store) -> None:
         store.client.log_artifacts(run_id, folder, "model")
     for version in tags:
         store.client.create_model_version(NAME, source=f"runs:/{run_id}/model", run_id=run_id, tags=version)
+    store.client.set_registered_model_alias(NAME, "candidate", "2")
     named = {"model_name": NAME, "version": 2}
     registered = {
         **named,

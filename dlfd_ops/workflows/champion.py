@@ -1,0 +1,192 @@
+"""Moving the alias ``champion``, so that registry and ledger say the same, and only one of two who try at once wins.
+
+The alias is moved first, looked at again, and then told to the ledger. Whoever is interrupted in between runs the
+command again: the alias stands already, and the ledger is told once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from dlfd_ops.audit.chain import GENESIS
+from dlfd_ops.audit.ledger import Ledger
+from dlfd_ops.audit.serving import Serving
+from dlfd_ops.audit.timeline import printable
+from dlfd_ops.errors import BadInput, CheckFailed
+from dlfd_ops.params import Params
+from dlfd_ops.tracking.aliases import CHAMPION, point_champion, read_aliases
+from dlfd_ops.tracking.registry import read_version, record_head
+from dlfd_ops.tracking.store import Store, open_store
+from dlfd_ops.workflows.audit_files import open_ledger
+from dlfd_ops.workflows.audit_registry import compare_unlearned
+from dlfd_ops.workflows.layout import Layout
+
+LOCK = "champion"
+SHOWN_REQUESTS = 20
+
+
+@dataclass(frozen=True)
+class Moved:
+    """What came of a promotion or a rollback.
+
+    Attributes:
+        model_name: the registered model.
+        version: the version that serves now.
+        from_version: the one that served before, None for the first.
+        changed: false when everything stood as wanted already.
+    """
+
+    model_name: str
+    version: int
+    from_version: int | None
+    changed: bool
+
+
+@dataclass(frozen=True)
+class Champion:
+    """The registry and the ledger, under the lock (see :func:`open_champion`).
+
+    Attributes:
+        store: the MLflow store.
+        model_name: the registered model.
+        ledger: the ledger, whose chain holds.
+        serving: what the ledger says.
+        aliases: what the registry says: alias -> version.
+    """
+
+    store: Store
+    model_name: str
+    ledger: Ledger
+    serving: Serving
+    aliases: Mapping[str, int]
+
+    @property
+    def version(self) -> int | None:
+        """The version that serves, by the registry."""
+        return self.aliases.get(CHAMPION)
+
+    def check_may_serve(self, version: int) -> None:
+        """Check that a version exists, has forgotten whoever was promised to be, and is what the ledger says.
+
+        Raises:
+            BadInput: the registry has no such version.
+            CheckFailed: it still knows somebody, or its tags differ from the ledger.
+        """
+        if read_version(self.store, self.model_name, version) is None:
+            raise BadInput(
+                f"the version must be one of {self.model_name} in {self.store.description}",
+                received=f"version {version}, which is not there",
+                remedy="see `mlflow ui`, or leave the number out",
+            )
+        if known := self.serving.still_knows(version):
+            raise CheckFailed(
+                f"a version must cover every fulfilled request to serve: version {version} of {self.model_name} "
+                f"still knows {len(known)}",
+                received=_some(known),
+                remedy=self._safe_remedy(),
+            )
+        evidence = self.serving.versions.get(version)
+        if evidence is None:
+            return
+        heads = {GENESIS, *(event.hash for event in self.ledger.events())}
+        findings = compare_unlearned(self.store, evidence, None, heads).findings
+        if findings:
+            raise CheckFailed(
+                f"the registry and the ledger must agree on version {version} of {self.model_name}",
+                received=str(findings[0]),
+                remedy="run `dlfd-ops audit verify`; `dvc repro -f -s register` restores a changed decision",
+            )
+
+    def move(self, kind: str, version: int, facts: Mapping[str, Any]) -> Moved:
+        """Let a version serve, and tell the ledger once; the caller has checked that it may.
+
+        Args:
+            kind: "promoted" or "rolled_back".
+            version: the version.
+            facts: what else the event of this kind says.
+
+        Raises:
+            BadInput: the store does not answer.
+            CheckFailed: somebody else moved the alias at the same moment.
+        """
+        before = self.version if self.version != version else self.serving.champion
+        changed = (self.version, self.serving.champion) != (version, version)
+        if not changed:
+            return Moved(self.model_name, version, self.serving.moves[-1].from_version, changed=False)
+        if self.version != version:
+            self._point(version)
+        named = {"model_name": self.model_name, "store": self.store.description}
+        event = self.ledger.append(kind, {**named, "version": version, "from_version": before, **facts})
+        record_head(self.store, self.model_name, version, event.hash)
+        return Moved(self.model_name, version, before, changed=True)
+
+    def _point(self, version: int) -> None:
+        found = point_champion(self.store, self.model_name, version)
+        if found != version:
+            raise CheckFailed(
+                f"the alias {CHAMPION} must name version {version} after it was set",
+                received="no version" if found is None else f"version {found}, as somebody else moved it meanwhile",
+                remedy="pull their ledger, look at the registry, and decide again",
+            )
+
+    def _safe_remedy(self) -> str:
+        safe = self.serving.newest_safe()
+        if safe is None:
+            return "no version is safe yet: run `dvc repro`"
+        return f"the newest version that is safe is {safe}" + (", which serves" if safe == self.version else "")
+
+
+@contextmanager
+def open_champion(params: Params, root: Path) -> Iterator[Champion]:
+    """Lock the champion of this repository and read what registry and ledger say.
+
+    Raises:
+        BadInput: there is no ledger, the store does not answer, or the registry lacks the model.
+        CheckFailed: the ledger's chain is broken.
+    """
+    ledger, model_name = open_ledger(Layout(root)), params.register_.model_name
+    store = open_store(root)
+    with store.lock(LOCK):
+        chain = ledger.read()
+        if chain.problems and not all(problem.recoverable for problem in chain.problems):
+            raise CheckFailed(
+                "the ledger must hold before anything is added to it",
+                received=str(chain.problems[0]),
+                remedy="run `dlfd-ops audit verify`, and restore the file from git",
+            )
+        aliases = read_aliases(store, model_name)
+        if aliases is None:
+            raise BadInput(
+                f"the registry {store.description} must have the model {model_name} (register.model_name)",
+                received="no such model",
+                remedy="run `dvc repro` to register it, or check MLFLOW_TRACKING_URI",
+            )
+        yield Champion(store, model_name, ledger, Serving.of(chain.events, model_name, store.description), aliases)
+
+
+def failed_rules(serving: Serving, version: int) -> tuple[str, ...]:
+    """Return why a version did not pass, a rule with value and limit each; empty when it passed."""
+    evidence = serving.versions.get(version)
+    if evidence is None:
+        return ("registered in this ledger",)
+    if evidence.gated is None:
+        return ("judged by the gate",)
+    rules = [
+        f"{printable(rule.rule)} {_number(rule.value)} (limit {_number(rule.limit)})"
+        for rule in evidence.gated.rules
+        if not rule.passed
+    ]
+    return tuple(rules) if rules or evidence.gated.passed else ("judged by the gate",)
+
+
+def _number(value: float | None) -> str:
+    return "missing" if value is None else f"{value:.4g}"
+
+
+def _some(request_ids: Sequence[str]) -> str:
+    more = len(request_ids) - SHOWN_REQUESTS
+    return ", ".join(map(printable, request_ids[:SHOWN_REQUESTS])) + (f" and {more} more" if more > 0 else "")

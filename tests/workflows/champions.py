@@ -1,0 +1,108 @@
+"""A repository with a lineage of versions, in a real ledger and a real store; without the models' files."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from dlfd_ops.audit.chain import Event
+from dlfd_ops.audit.ledger import Ledger
+from dlfd_ops.params import Params, load_params
+from dlfd_ops.tracking.aliases import read_aliases
+from dlfd_ops.tracking.registry import Registry, registration_key
+from dlfd_ops.tracking.store import Store, open_store
+
+PARAMS: Params = load_params(Path(__file__).parents[2] / "params.yaml")
+NAME = PARAMS.register_.model_name
+ANNA, BEN, CARL = (f"req-00000000000{letter}" for letter in "abc")
+FAILED = "max_accuracy_drop 0.08 (limit 0.05)"
+
+
+@dataclass(frozen=True)
+class Lineage:
+    """One repository.
+
+    Attributes:
+        root: its top folder.
+    """
+
+    root: Path
+
+    @property
+    def store(self) -> Store:
+        """The store in use."""
+        return open_store(self.root)
+
+    @property
+    def ledger(self) -> Ledger:
+        """The ledger."""
+        return Ledger(self.root / "audit/ledger.jsonl")
+
+    @property
+    def aliases(self) -> dict[str, int]:
+        """What the registry says."""
+        return read_aliases(self.store, NAME) or {}
+
+    def moves(self) -> list[Event]:
+        """Return the promotions and rollbacks of the ledger."""
+        return [event for event in self.ledger.events() if event.kind in ("promoted", "rolled_back")]
+
+    def point(self, alias: str, version: int) -> None:
+        """Move an alias as somebody does in MLflow's own pages."""
+        self.store.client.set_registered_model_alias(NAME, alias, str(version))
+
+    def add(self, number: int, requests: Sequence[str], *, parent: int, passed: bool = True) -> None:
+        """Register a version that was unlearned from another one, and judge it."""
+        weights, forget_list = f"{number:064x}", f"{number + 100:064x}"
+        named = {"model_name": NAME, "version": number}
+        made = {"request_ids": list(requests), "forget_list_digest": forget_list, "weights_digest": weights}
+        rule = {"rule": "max_accuracy_drop", "value": 0.02 if passed else 0.08, "limit": 0.05, "passed": passed}
+        store = self.store
+        run_id = store.client.create_run(store.experiment_id("dlfd-test")).info.run_id
+        method = {"method": "dlfd", "params_digest": "e" * 64, "git_commit": "f" * 40}
+        registered = {**named, **made, "run_id": run_id, "store": store.description, "provenance": {}}
+        self.ledger.append_all(
+            [
+                *(("received", _received(request_id)) for request_id in requests),
+                ("unlearned", {**made, **method, "parent_weights_digest": f"{parent:064x}"}),
+                ("registered", registered),
+                ("gated", {**named, "passed": passed, "rules": [rule]}),
+            ]
+        )
+        tags = {
+            "dlfd.method": "dlfd",
+            "dlfd.request_ids": ",".join(requests),
+            "dlfd.forget_list_digest": forget_list,
+            "dlfd.weights_digest": weights,
+            "dlfd.gate": "passed" if passed else "failed",
+            "dlfd.registration_key": registration_key(
+                NAME, method="dlfd", weights_digest=weights, forget_list_digest=forget_list, requests=",".join(requests)
+            ),
+        }
+        created = store.client.create_model_version(NAME, source="file:///nothing", run_id=run_id, tags=tags)
+        assert int(created.version) == number
+        Registry(store, "0", NAME).point_candidate()
+
+
+def make_lineage(root: Path) -> Lineage:
+    """Register the original as version 1, and unlearned from it, one from the other: 2 (Anna), 3 (Ben), 4 (failed)."""
+    lineage = Lineage(root)
+    client = lineage.store.client
+    client.create_registered_model(NAME)
+    client.create_model_version(NAME, source="file:///nothing", tags={"dlfd.method": "original"})
+    lineage.add(2, [ANNA], parent=1)
+    lineage.add(3, [BEN], parent=2)
+    lineage.add(4, [CARL], parent=3, passed=False)
+    return lineage
+
+
+def _received(request_id: str) -> dict[str, str]:
+    return {
+        "request_id": request_id,
+        "key_id": "0123456789abcdef",
+        "legal_basis": "gdpr",
+        "received_at": "2026-10-05T09:00:00Z",
+        "due_at": "2026-11-05",
+        "target": "subject",
+    }

@@ -1,0 +1,389 @@
+"""Promotion and rollback on a real ledger and a real store: who may serve, told once, whatever goes wrong."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+from mlflow import MlflowClient
+
+from dlfd_ops.audit.ledger import Ledger
+from dlfd_ops.cli import main
+from dlfd_ops.errors import BadInput, CheckFailed
+from dlfd_ops.workflows import champion
+from dlfd_ops.workflows.audit import report as write_report
+from dlfd_ops.workflows.audit_material import compare_parts
+from dlfd_ops.workflows.promote import promote
+from dlfd_ops.workflows.rollback import rollback
+from tests.workflows.champions import ANNA, BEN, CARL, FAILED, NAME, PARAMS, Lineage, make_lineage
+
+PROMOTE = """
+import sys
+from pathlib import Path
+from dlfd_ops.workflows.promote import promote
+from tests.workflows.champions import PARAMS
+promote(PARAMS, Path(sys.argv[1]), version=int(sys.argv[2]))
+"""
+
+
+@pytest.fixture(scope="module")
+def prepared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """The repository that every test gets a copy of."""
+    root = tmp_path_factory.mktemp("lineage")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.delenv("MLFLOW_TRACKING_URI", raising=False)
+        make_lineage(root)
+        yield root
+
+
+@pytest.fixture
+def lineage(prepared: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Lineage:
+    """Versions 1 (original), 2, 3 (candidate) and 4 (failed); nothing serves yet."""
+    monkeypatch.setenv("DLFD_ACTOR", "model-owner")
+    return Lineage(Path(shutil.copytree(prepared, tmp_path / "repository")))
+
+
+@pytest.fixture
+def redone(lineage: Lineage) -> Lineage:
+    """A further version 5 that covers what 3 does; 3, then 5 was promoted."""
+    lineage.add(5, [BEN], parent=2)
+    promote(PARAMS, lineage.root, version=3)
+    promote(PARAMS, lineage.root)
+    return lineage
+
+
+def test_the_candidate_is_promoted_once(lineage: Lineage) -> None:
+    """The alias moves, the ledger says who, from, to; a second run changes and tells nothing; the audit agrees."""
+    first = promote(PARAMS, lineage.root)
+    assert (first.moved.version, first.moved.from_version, first.moved.changed) == (3, None, True)
+    assert lineage.aliases == {"candidate": 3, "champion": 3}
+    assert not promote(PARAMS, lineage.root).moved.changed
+    (event,) = lineage.moves()
+    assert event.data == {
+        "model_name": NAME,
+        "store": "sqlite:///mlflow.db",
+        "version": 3,
+        "from_version": None,
+        "by": "model-owner",
+        "forced": False,
+        "reason": None,
+        "failed_rules": [],
+    }
+    assert lineage.store.client.get_model_version(NAME, "3").tags["dlfd.ledger_head"] == event.hash
+    assert compare_parts(lineage.root)["registry"].findings == ()
+
+
+def test_a_version_that_failed_is_refused_with_its_rules(lineage: Lineage) -> None:
+    """Also where somebody wrote another verdict onto it; nothing moves and nothing is told."""
+    lineage.store.client.set_model_version_tag(NAME, "4", "dlfd.gate", "passed")
+    for change in ("passed", "failed"):
+        lineage.store.client.set_model_version_tag(NAME, "4", "dlfd.gate", change)
+        with pytest.raises(CheckFailed):
+            promote(PARAMS, lineage.root, version=4)
+    with pytest.raises(CheckFailed, match=r"max_accuracy_drop 0\.08 \(limit 0\.05\)"):
+        promote(PARAMS, lineage.root, version=4)
+    assert "champion" not in lineage.aliases
+    assert lineage.moves() == []
+
+
+def test_force_is_recorded_and_shows_red(lineage: Lineage) -> None:
+    """The reason and the broken rules stand in the ledger, and in the page, escaped and red."""
+    reason = "The <b>old</b> one leaks; \N{LATIN SMALL LETTER E WITH ACUTE}t\N{LATIN SMALL LETTER E WITH ACUTE} 2026"
+    done = promote(PARAMS, lineage.root, version=4, reason=reason)
+    assert done.failed == (FAILED,)
+    (event,) = lineage.moves()
+    assert (event.data["forced"], event.data["reason"], event.data["failed_rules"]) == (True, reason, [FAILED])
+    shown = write_report(PARAMS, lineage.root)
+    assert (shown.promotions[0].forced, shown.promotions[0].reason) == (True, reason)
+    page = (lineage.root / "audit/report.html").read_text()
+    assert page.count('<span class="badge bad">forced</span>') == 2
+    assert "<b>old</b>" not in page
+    promote(PARAMS, lineage.root)
+    write_report(PARAMS, lineage.root)
+    assert (lineage.root / "audit/report.html").read_text().count('<span class="badge bad">forced</span>') == 1
+
+
+def test_force_is_not_recorded_where_it_was_not_needed(lineage: Lineage) -> None:
+    """A version that passed is promoted as any other."""
+    promote(PARAMS, lineage.root, version=3, reason="to be sure")
+    assert (lineage.moves()[0].data["forced"], lineage.moves()[0].data["reason"]) == (False, None)
+
+
+@pytest.mark.parametrize("version", [1, 2])
+def test_nothing_forces_a_version_that_still_knows_somebody(lineage: Lineage, version: int) -> None:
+    """The requests are named, and the newest version that is safe; that of a failed version is not fulfilled."""
+    with pytest.raises(CheckFailed, match="newest version that is safe is 3") as caught:
+        promote(PARAMS, lineage.root, version=version, reason="we liked it better")
+    assert BEN in str(caught.value)
+    assert (ANNA in str(caught.value)) == (version == 1)
+    assert CARL not in str(caught.value)
+
+
+def test_a_rollback_to_a_version_that_still_knows_somebody_is_refused(lineage: Lineage) -> None:
+    """Exit status 1, the request and the newest safe version; the alias stays."""
+    promote(PARAMS, lineage.root)
+    with pytest.raises(CheckFailed, match=f"received {BEN}; the newest version that is safe is 3, which serves"):
+        rollback(PARAMS, lineage.root, to=2)
+    assert lineage.aliases["champion"] == 3
+    assert len(lineage.moves()) == 1
+
+
+def test_promoted_rolled_back_and_promoted_again_is_told_each_time(redone: Lineage) -> None:
+    """Back goes to the version that served before; the same decision taken again is another event."""
+    moved = rollback(PARAMS, redone.root)
+    assert (moved.version, moved.from_version) == (3, 5)
+    assert not rollback(PARAMS, redone.root, to=3).changed
+    promote(PARAMS, redone.root)
+    assert [(event.kind, event.data["from_version"], event.data["version"]) for event in redone.moves()] == [
+        ("promoted", None, 3),
+        ("promoted", 3, 5),
+        ("rolled_back", 5, 3),
+        ("promoted", 3, 5),
+    ]
+    assert compare_parts(redone.root)["registry"].findings == ()
+
+
+def test_there_must_be_something_to_go_back_to(lineage: Lineage) -> None:
+    """With nothing serving, with one version only, and forwards, there is no way back."""
+    with pytest.raises(CheckFailed, match="must have served before"):
+        rollback(PARAMS, lineage.root)
+    with pytest.raises(BadInput, match="must serve, to go back"):
+        rollback(PARAMS, lineage.root, to=2)
+    promote(PARAMS, lineage.root, version=3)
+    with pytest.raises(CheckFailed, match="must have served before"):
+        rollback(PARAMS, lineage.root)
+    with pytest.raises(BadInput, match="must lead to an earlier version"):
+        rollback(PARAMS, lineage.root, to=4)
+
+
+def test_a_rollback_to_a_version_that_failed_is_refused(lineage: Lineage) -> None:
+    """It covers everybody, but it takes a person to let it serve again."""
+    lineage.add(5, [CARL], parent=3)
+    promote(PARAMS, lineage.root, version=4, reason="urgent")
+    promote(PARAMS, lineage.root, version=5)
+    with pytest.raises(CheckFailed, match="must pass its gate to serve again"):
+        rollback(PARAMS, lineage.root)
+
+
+def _promote(root: Path) -> None:
+    promote(PARAMS, root)
+
+
+def _rollback(root: Path) -> None:
+    rollback(PARAMS, root)
+
+
+@pytest.mark.parametrize("run", [_promote, _rollback])
+@pytest.mark.parametrize("place", ["point_champion", "read_aliases", "append", "record_head"])
+def test_interrupted_anywhere_the_second_run_completes_it(
+    redone: Lineage, monkeypatch: pytest.MonkeyPatch, place: str, run: Callable[[Path], None]
+) -> None:
+    """Before and after each write: one event, and registry and ledger agree."""
+    if run is _promote:
+        rollback(PARAMS, redone.root)
+    before = len(redone.moves())
+
+    def interrupt(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        if place == "append":
+            patch.setattr(Ledger, "append", interrupt)
+        elif place == "read_aliases":  # the alias is set, and the look at it afterwards never ends
+            patch.setattr("dlfd_ops.tracking.aliases.read_aliases", interrupt)
+        else:
+            patch.setattr(champion, place, interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            run(redone.root)
+    moved = redone.aliases["champion"]
+    if place in ("append", "read_aliases"):
+        assert compare_parts(redone.root)["registry"].findings != ()
+    if place == "record_head":  # everything that counts had been written
+        assert len(redone.moves()) == before + 1
+    else:
+        run(redone.root)
+    (event,) = redone.moves()[before:]
+    assert event.data["version"] == redone.aliases["champion"]
+    assert event.data["from_version"] == ({3: 5, 5: 3}[event.data["version"]])
+    assert moved == event.data["version"] or place == "point_champion"
+    assert compare_parts(redone.root)["registry"].findings == ()
+
+
+def test_the_loser_of_a_race_on_a_server_is_told(lineage: Lineage, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another machine sets the alias just after us: we look again, say so, and the ledger tells nothing of us."""
+    lineage.add(5, [BEN], parent=2)
+    ours = MlflowClient.set_registered_model_alias
+
+    def overtaken(client: MlflowClient, name: str, alias: str, version: str) -> None:
+        ours(client, name, alias, version)
+        ours(client, name, alias, "3")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(MlflowClient, "set_registered_model_alias", overtaken)
+        with pytest.raises(CheckFailed, match="received version 3, as somebody else moved it"):
+            promote(PARAMS, lineage.root, version=5)
+    assert lineage.moves() == []
+
+
+@pytest.mark.slow
+def test_two_at_once_on_one_machine_make_one_event(lineage: Lineage) -> None:
+    """One waits for the other, then finds nothing to do."""
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
+    arguments = [sys.executable, "-c", PROMOTE, str(lineage.root), "3"]
+    running = [subprocess.Popen(arguments, env=environment) for _ in range(2)]
+    try:
+        assert [process.wait(timeout=300) for process in running] == [0, 0]
+    finally:
+        for process in running:
+            process.kill()
+    assert [event.data["version"] for event in lineage.moves()] == [3]
+
+
+def test_a_promotion_around_the_gate_is_found(lineage: Lineage) -> None:
+    """The alias moved by hand, to a version or away, and a candidate that is none."""
+    lineage.point("champion", 4)
+    assert _findings(lineage) == [(f"MLflow {NAME} alias champion", "no version", "version 4")]
+    promote(PARAMS, lineage.root)
+    assert lineage.moves()[0].data["from_version"] == 4
+    assert _findings(lineage) == []
+    lineage.store.client.delete_registered_model_alias(NAME, "champion")
+    lineage.point("candidate", 4)
+    assert _findings(lineage) == [
+        (f"MLflow {NAME} alias champion", "version 3", "no version"),
+        (f"MLflow {NAME} alias candidate", "version 3", "version 4"),
+    ]
+
+
+def _findings(lineage: Lineage) -> list[tuple[str, str, str]]:
+    return [(found.what, found.expected, found.found) for found in compare_parts(lineage.root)["registry"].findings]
+
+
+def test_a_rollback_does_not_guess_where_registry_and_ledger_differ(lineage: Lineage) -> None:
+    """Somebody moved the alias by hand: the version must be named."""
+    lineage.add(5, [BEN], parent=2)
+    lineage.add(6, [BEN], parent=2)
+    for version in (3, 5):
+        promote(PARAMS, lineage.root, version=version)
+    lineage.point("champion", 6)
+    with pytest.raises(CheckFailed, match="version 6 in the registry, version 5 in the ledger"):
+        rollback(PARAMS, lineage.root)
+    assert rollback(PARAMS, lineage.root, to=3).from_version == 6
+
+
+def test_a_version_that_was_tampered_with_is_refused(lineage: Lineage) -> None:
+    """No force helps: first the tags must be what the ledger says."""
+    lineage.store.client.set_model_version_tag(NAME, "3", "dlfd.weights_digest", "0" * 64)
+    with pytest.raises(CheckFailed, match=r"must agree on version 3 .* dlfd\.weights_digest"):
+        promote(PARAMS, lineage.root, reason="never mind")
+
+
+def test_a_broken_ledger_is_not_added_to(lineage: Lineage) -> None:
+    """A line that was changed stops the promotion before the alias moves."""
+    path = lineage.ledger.path
+    path.write_text(path.read_text().replace('"gdpr"', '"ccpa"', 1))
+    with pytest.raises(CheckFailed, match="ledger must hold"):
+        promote(PARAMS, lineage.root)
+    assert "champion" not in lineage.aliases
+
+
+def test_what_is_not_there_is_bad_input(lineage: Lineage, tmp_path: Path) -> None:
+    """An unknown version, no candidate, a registry without the model, a repository without a ledger."""
+    with pytest.raises(BadInput, match="version 9, which is not there"):
+        promote(PARAMS, lineage.root, version=9)
+    lineage.store.client.delete_registered_model_alias(NAME, "candidate")
+    with pytest.raises(BadInput, match="must have a candidate"):
+        promote(PARAMS, lineage.root)
+    section = PARAMS.register_.model_copy(update={"model_name": "another"})
+    with pytest.raises(BadInput, match="must have the model another"):
+        promote(PARAMS.model_copy(update={"register_": section}), lineage.root)
+    with pytest.raises(BadInput, match="must exist"):
+        promote(PARAMS, tmp_path)
+
+
+@pytest.mark.parametrize(
+    "reason", ["", "   ", "x" * 501, "two\nlines", "\x1b[31mred", "left\N{RIGHT-TO-LEFT OVERRIDE}"]
+)
+def test_a_reason_is_a_short_plain_line(lineage: Lineage, reason: str) -> None:
+    """It is kept for good and shown on terminals and pages."""
+    with pytest.raises(BadInput, match="reason must have"):
+        promote(PARAMS, lineage.root, version=4, reason=reason)
+
+
+def test_somebody_must_decide(lineage: Lineage, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without a role git's name counts; without any, or with a broken one, nothing happens; never an address."""
+    monkeypatch.delenv("DLFD_ACTOR")
+    for name in ("GIT_CONFIG_GLOBAL", "GIT_CONFIG_SYSTEM"):
+        monkeypatch.setenv(name, os.devnull)
+    with pytest.raises(BadInput, match="must say who decides"):
+        promote(PARAMS, lineage.root)
+    monkeypatch.setenv("DLFD_ACTOR", "a\tb")
+    with pytest.raises(BadInput, match="must say who decides"):
+        promote(PARAMS, lineage.root)
+    monkeypatch.delenv("DLFD_ACTOR")
+    subprocess.run(["git", "init", "-q", str(lineage.root)], check=True)
+    for key, value in (("user.name", "Release Desk"), ("user.email", "desk@example.org")):
+        subprocess.run(["git", "-C", str(lineage.root), "config", key, value], check=True)
+    promote(PARAMS, lineage.root)
+    assert lineage.moves()[0].data["by"] == "Release Desk"
+    assert "desk@" not in lineage.ledger.path.read_text()
+
+
+def test_a_clock_in_another_time_zone_changes_nothing(lineage: Lineage, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where it is tomorrow already, the ledger and the page are in UTC."""
+    monkeypatch.setenv("TZ", "Pacific/Kiritimati")
+    time.tzset()
+    try:
+        promote(PARAMS, lineage.root)
+        shown = write_report(PARAMS, lineage.root)
+    finally:
+        monkeypatch.undo()
+        time.tzset()
+    (event,) = lineage.moves()
+    assert event.at.endswith("Z")
+    assert abs(datetime.now(UTC) - datetime.fromisoformat(event.at)) < timedelta(minutes=5)
+    assert shown.as_of == datetime.fromisoformat(event.at).date()
+
+
+def test_the_commands_answer_with_the_contract_s_status(lineage: Lineage, monkeypatch: pytest.MonkeyPatch) -> None:
+    """0 with text or JSON, 1 where a check does not hold, 2 for bad input, each error in one line."""
+    shutil.copyfile(Path(__file__).parents[2] / "params.yaml", lineage.root / "params.yaml")
+    monkeypatch.chdir(lineage.root)
+    assert json.loads(_run("promote", "--json").stdout) == {
+        "model_name": NAME,
+        "version": 3,
+        "from_version": None,
+        "changed": True,
+        "forced": False,
+        "failed_rules": [],
+    }
+    assert _run("promote").stdout == f"{NAME} version 3 serves already\n"
+    forced = _run("promote", "--version", "4", "--force", "--reason", "urgent")
+    assert "forced: not held: max_accuracy_drop" in forced.stdout
+    assert json.loads(_run("rollback", "--to", "3", "--json").stdout)["from_version"] == 4
+    for status, arguments in (
+        (1, ["rollback", "--to", "2"]),
+        (1, ["promote", "--version", "4"]),
+        (2, ["promote", "--version", "0"]),
+        (2, ["promote", "--version", "9"]),
+        (2, ["promote", "--force"]),
+        (2, ["promote", "--reason", "because"]),
+        (2, ["rollback", "--to", "x"]),
+    ):
+        result = _run(*arguments)
+        assert (result.exit_code, result.stdout, result.stderr.count("\n")) == (status, "", 1), arguments
+    params = lineage.root / "params.yaml"
+    params.write_text(params.read_text().replace("max_overshoot: 0.10", "max_overshoot: 1.10"))
+    assert (_run("promote").exit_code, "max_overshoot" in _run("promote").stderr) == (2, True)
+
+
+def _run(*arguments: str) -> Result:
+    return CliRunner().invoke(main, list(arguments))
