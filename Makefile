@@ -60,4 +60,4 @@ test-slow: install  ## Servers, browser, kill tests, all architectures
 	pytest -n 2 --dist loadgroup -m slow
 
 clean:  ## Remove the environment and what the pipeline made (not the key, not the ledger)
-	rm -rf $(VENV) data/prepared models plots
+	rm -rf $(VENV) data/prepared models/original models/unlearned models/retrained plots

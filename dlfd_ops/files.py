@@ -38,6 +38,27 @@ def atomic_path(path: Path, *, mode: int = 0o644) -> Iterator[Path]:
         temporary.unlink(missing_ok=True)
 
 
+@contextmanager
+def replaced_folder(out: Path) -> Iterator[Path]:
+    """Yield an empty folder that takes the place of ``out`` when the block succeeds, and goes when it does not.
+
+    A run killed while it works leaves ``.<name>.*.tmp`` beside ``out``, and ``out`` as it was.
+    """
+    out.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=out.parent, prefix=f".{out.name}.", suffix=".tmp") as scratch:
+        folder, replaced = Path(scratch) / "new", Path(scratch) / "old"
+        folder.mkdir()
+        yield folder
+        if out.exists():
+            out.rename(replaced)
+        try:
+            folder.rename(out)
+        except OSError:
+            if replaced.exists():
+                replaced.rename(out)
+            raise
+
+
 def write_bytes(path: Path, content: bytes, *, mode: int = 0o644) -> None:
     """Replace ``path`` by ``content`` in one rename."""
     with atomic_path(path, mode=mode) as temporary:

@@ -262,6 +262,8 @@ class Policy(Section):
     forget give 0.066, 35 give 0.050, 100 give 0.030)."""
     min_nomus: Probability | None
     """Least NoMUS of the unlearned model."""
+    max_sequential_unlearnings: Annotated[int, Field(ge=1, le=1000)] | None
+    """Most unlearnings, one upon the other, since the last training; more calls for training a new original."""
     min_evidence: Literal["present", "signed"] | None
     """``present``: the numbers are those of these weights, these data. ``signed``: they will be signed as well."""
     require_complete: bool

@@ -1,4 +1,4 @@
-"""Draw people at random from a manifest CSV and write an import file of deletion requests for them.
+"""Draw people at random from a manifest, or the synthetic labels, and write an import file of requests for them.
 
 For experiments: in production the people decide. The file holds raw identities, so it goes into the private folder:
 
@@ -22,7 +22,8 @@ RECEIVED_AT = "2026-11-01"
 
 def draw(root: Path, share: float, seed: int) -> list[dict[str, str]]:
     """Return one request a drawn person; a photo without a ``subject_id`` is a person of its own."""
-    with (root / "manifest.csv").open(newline="", encoding="utf-8") as stream:
+    table = next(path for name in ("manifest.csv", "labels.csv") if (path := root / name).exists())
+    with table.open(newline="", encoding="utf-8") as stream:
         people = sorted(
             {(row["subject_id"], "" if row["subject_id"] else row["image"]) for row in csv.DictReader(stream)}
         )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import TypeVar
@@ -193,12 +193,14 @@ class Receipt(Facts):
 
     Attributes:
         original_version: version of the original model, the root of the lineage.
+        parent_version: version that the unlearning started from; None in a receipt of an earlier release.
         gate: "passed" or "failed".
     """
 
     model_name: str
     version: int
     original_version: int
+    parent_version: int | None = None
     run_id: str
     store: str
     weights_digest: str
@@ -237,6 +239,7 @@ class VersionEvidence:
         unlearned: the unlearning that made its weights.
         evaluated: its numbers.
         gated: the gate's last decision on it.
+        lineage: digests of its weights and of those that they were unlearned from, back to the trained ones.
     """
 
     at: str
@@ -245,6 +248,12 @@ class VersionEvidence:
     unlearned: Unlearned | None
     evaluated: Evaluated | None
     gated: Gated | None
+    lineage: tuple[str, ...]
+
+    @property
+    def original(self) -> str | None:
+        """Digest of the trained weights that its lineage begins with; None where the ledger has no unlearning."""
+        return self.lineage[-1] if self.unlearned else None
 
     @property
     def gate(self) -> str | None:
@@ -296,6 +305,7 @@ def versions(events: Sequence[Event]) -> list[VersionEvidence]:
             unlearned=unlearned.get(version.weights_digest),
             evaluated=evaluated.get(version.weights_digest),
             gated=gated.get((version.model_name, version.version)),
+            lineage=lineage(version.weights_digest, unlearned),
         )
         for at, version in _newest(facts(events, "registered", Registered))
     ]
@@ -305,6 +315,19 @@ def version_in_use(receipt: Receipt | None, registered: Sequence[VersionEvidence
     """Return the version that the receipt names, or the newest where there is no receipt or the ledger lacks it."""
     named = [version for version in registered if receipt and version.registered.same_version(receipt)]
     return next(reversed(named or list(registered)), None)
+
+
+def lineage(weights_digest: str, unlearned: Mapping[str, Unlearned]) -> tuple[str, ...]:
+    """Return digests of weights, from these back to the trained ones, each unlearned from the next.
+
+    Args:
+        weights_digest: where to begin.
+        unlearned: digest of the weights -> the unlearning that made them.
+    """
+    line = [weights_digest]
+    while (made := unlearned.get(line[-1])) and made.parent_weights_digest not in line:
+        line.append(made.parent_weights_digest)
+    return tuple(line)
 
 
 def facts(events: Iterable[Event], kind: str, model: type[AnyFacts]) -> list[tuple[str, AnyFacts]]:

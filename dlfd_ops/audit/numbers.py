@@ -37,6 +37,7 @@ _RULES: dict[str, str] = {
     "max_overshoot": "Attack AUC below the reference, at most",
     "max_attack_auc_error": "Standard error of these two, at most",
     "min_nomus": "NoMUS, at least",
+    "max_sequential_unlearnings": "Unlearnings since the last training, at most",
     "min_evidence": "Evidence, at least (0 is missing, 1 present, 2 signed)",
     "require_complete": "Requested photos or requests left out, at most",
 }

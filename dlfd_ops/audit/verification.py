@@ -23,6 +23,7 @@ from dlfd_ops.audit.evidence import (
     Unlearned,
     VersionEvidence,
     facts,
+    lineage,
     version_in_use,
     versions,
 )
@@ -36,6 +37,7 @@ FORGET_LIST = "deletion/forget_list.parquet"
 MANIFEST = "data/prepared/manifest.parquet"
 ORIGINAL = "models/original/weights.safetensors"
 UNLEARNED = "models/unlearned/weights.safetensors"
+PARENT = "models/parent/weights.safetensors"
 METRICS = "metrics/unlearning.json"
 RECEIPT = "registry/version.json"
 MISSING = "nothing"
@@ -86,6 +88,7 @@ class Found:
     Attributes:
         original: SHA-256 of ``models/original/weights.safetensors``.
         unlearned: SHA-256 of ``models/unlearned/weights.safetensors``.
+        parent: SHA-256 of ``models/parent/weights.safetensors``; None where the original is the parent.
         forget_list: digest of ``deletion/forget_list.parquet``.
         manifest: digest of ``data/prepared/manifest.parquet``.
         receipt: ``registry/version.json``.
@@ -96,6 +99,7 @@ class Found:
 
     original: str | None = None
     unlearned: str | None = None
+    parent: str | None = None
     forget_list: str | None = None
     manifest: str | None = None
     receipt: Receipt | None = None
@@ -119,6 +123,7 @@ def compare_files(events: Sequence[Event], found: Found) -> Verification:
         MANIFEST: compare_digest(MANIFEST, accepted.manifests, found.manifest),
         ORIGINAL: compare_digest(ORIGINAL, accepted.originals, found.original),
         UNLEARNED: compare_digest(UNLEARNED, accepted.unlearned, found.unlearned),
+        PARENT: _compare_parent(registered, found.parent),
         METRICS: _compare_metrics(events, accepted.unlearned, found.metrics),
         RECEIPT: _compare_receipt(events, registered, version, found.receipt),
     }
@@ -180,14 +185,15 @@ class _Accepted:
     @classmethod
     def of(cls, events: Sequence[Event], version: VersionEvidence | None) -> _Accepted:
         lists = [fact for _, fact in facts(events, "resolved", Resolved)][-1:]
-        models = [fact for _, fact in facts(events, "unlearned", Unlearned)][-1:]
+        unlearned = {fact.weights_digest: fact for _, fact in facts(events, "unlearned", Unlearned)}
+        models = list(unlearned.values())[-1:]
         if version is not None:
             lists = ([version.resolved] if version.resolved else []) + lists
             models = ([version.unlearned] if version.unlearned else []) + models
         return cls(
             forget_lists=_distinct(fact.forget_list_digest for fact in lists),
             manifests=_distinct(_without_erased(events, fact.manifest_digest) for fact in lists),
-            originals=_distinct(fact.parent_weights_digest for fact in models),
+            originals=_distinct(lineage(fact.weights_digest, unlearned)[-1] for fact in models),
             unlearned=_distinct(fact.weights_digest for fact in models),
         )
 
@@ -219,6 +225,13 @@ def _compare_receipt(
         facts_of["gate"] = version.gate
     closed = {str(event.data["request_id"]) for event in events if event.kind in ("withdrawn", "refused")}
     return compare_values(RECEIPT, facts_of, receipt.model_dump()) + _compare_coverage(registered, version, closed)
+
+
+def _compare_parent(registered: Sequence[VersionEvidence], found: str | None) -> Verification:
+    """Check that the pinned parent is one of the registered versions; the original leaves no weights there."""
+    if found is None:
+        return Verification()
+    return compare_digest(PARENT, [version.registered.weights_digest for version in reversed(registered)], found)
 
 
 def _compare_coverage(

@@ -36,6 +36,7 @@ class ManifestInfo:
         classes: for every label column, the class names; a label is an index into them.
         suppressed: images of the source that the suppression list left out; no part of the digest, as what is not
             there is no content.
+        suppressed_requests: the requests for which it did, and those on the list whose images did not come at all.
     """
 
     dataset: str
@@ -43,6 +44,7 @@ class ManifestInfo:
     image_size: int
     classes: dict[str, tuple[str, ...]]
     suppressed: int = 0
+    suppressed_requests: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -98,9 +100,7 @@ def write_manifest(manifest: Manifest, path: Path) -> None:
     import pyarrow.parquet as pq
 
     table = pa.Table.from_pandas(manifest.rows, preserve_index=False)
-    metadata = {
-        _METADATA_KEY: json.dumps(_info_to_json(manifest.info) | {"suppressed": manifest.info.suppressed}).encode()
-    }
+    metadata = {_METADATA_KEY: json.dumps(_info_to_json(manifest.info) | _left_out(manifest.info)).encode()}
     with atomic_path(path) as temporary:
         pq.write_table(table.replace_schema_metadata(metadata), temporary)
 
@@ -168,6 +168,15 @@ def _info_to_json(info: ManifestInfo) -> dict[str, object]:
     }
 
 
+def _left_out(info: ManifestInfo) -> dict[str, object]:
+    return {"suppressed": info.suppressed, "suppressed_requests": list(info.suppressed_requests)}
+
+
+def _list(value: object) -> list[object]:
+    assert isinstance(value, list)
+    return value
+
+
 def _info_from_json(value: dict[str, object]) -> ManifestInfo:
     try:
         classes = value["classes"]
@@ -177,7 +186,8 @@ def _info_from_json(value: dict[str, object]) -> ManifestInfo:
             key_id=str(value["key_id"]),
             image_size=int(str(value["image_size"])),
             classes={str(label): tuple(map(str, names)) for label, names in classes.items()},
-            suppressed=int(str(value.get("suppressed", 0))),
+            suppressed=int(str(value["suppressed"])),
+            suppressed_requests=tuple(map(str, _list(value["suppressed_requests"]))),
         )
     except (KeyError, AssertionError, TypeError, ValueError) as error:
         raise _broken("its metadata must be complete", type(error).__name__) from error

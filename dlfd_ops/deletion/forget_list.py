@@ -1,4 +1,8 @@
-"""The forget list: the training samples of the open requests that the parent does not cover yet."""
+"""The forget list: the training samples of the open requests that the parent does not cover yet.
+
+Beside them stand the samples that the parent has forgotten already and that still exist. They are not forgotten once
+more, but nothing may learn from them again, and the evidence about them is measured anew.
+"""
 
 from __future__ import annotations
 
@@ -54,17 +58,34 @@ class ForgetList:
     """The resolved requests.
 
     Attributes:
-        rows: sorted by sample id, each sample once.
+        rows: what is to be forgotten now; sorted by sample id, each sample once.
         counts: request id -> samples; holds every resolved request, also one with no training sample, sorted by id.
+        earlier: what the parent has forgotten already and is still there; sorted as well. A sample that is asked for
+            once more stands in both.
     """
 
     rows: tuple[ForgetRow, ...]
     counts: dict[str, SampleCount]
+    earlier: tuple[ForgetRow, ...] = ()
 
     @property
     def sample_ids(self) -> tuple[str, ...]:
-        """The samples to forget, sorted."""
+        """The samples to forget now, sorted."""
         return tuple(row.sample_id for row in self.rows)
+
+    @property
+    def cumulative_ids(self) -> tuple[str, ...]:
+        """All samples that must not be known afterwards and are still there, sorted."""
+        return tuple(sorted({row.sample_id for row in (*self.rows, *self.earlier)}))
+
+    @property
+    def samples_by_request(self) -> dict[str, tuple[str, ...]]:
+        """Training samples that are still there, of every request that has any, sorted by request id."""
+        found: dict[str, set[str]] = {}
+        for row in (*self.rows, *self.earlier):
+            for request_id in row.request_ids:
+                found.setdefault(request_id, set()).add(row.sample_id)
+        return {request_id: tuple(sorted(found[request_id])) for request_id in sorted(found)}
 
     @property
     def request_ids(self) -> tuple[str, ...]:
@@ -72,8 +93,9 @@ class ForgetList:
         return tuple(self.counts)
 
     def digest(self) -> str:
-        """Return the SHA-256 of the canonical JSON of the sorted rows."""
-        return sha256_json([[row.sample_id, list(row.request_ids)] for row in self.rows])
+        """Return the SHA-256 of the canonical JSON of the sorted rows, and of the earlier ones where there are any."""
+        rows, earlier = ([[row.sample_id, list(row.request_ids)] for row in part] for part in (self.rows, self.earlier))
+        return sha256_json({"rows": rows, "earlier": earlier} if earlier else rows)
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -82,7 +104,9 @@ class ForgetList:
 def resolve(
     requests: Iterable[DeletionRequest], manifest: Manifest, parent: Parent, aliases: Mapping[str, str] | None = None
 ) -> ForgetList:
-    """Find the samples of every request that the parent neither covers nor excludes.
+    """Find the samples of every request that the parent does not exclude.
+
+    A request that the parent covers need not match anything: its data may be gone.
 
     Args:
         requests: the intake.
@@ -91,25 +115,28 @@ def resolve(
         aliases: subject key of a name that was merged into another -> subject key that the manifest has instead.
 
     Raises:
-        BadInput: a request was made with another secret key than the manifest, or matches no sample at all.
+        BadInput: a request was made with another secret key than the manifest, or one that is still to be fulfilled
+            matches no sample at all.
     """
-    settled = {*parent.covers, *parent.excluded}
+    covered, excluded = set(parent.covers), set(parent.excluded)
     samples = _Samples(manifest.rows, aliases or {})
     asked: dict[str, list[str]] = {}
+    earlier: dict[str, list[str]] = {}
     counts: dict[str, SampleCount] = {}
     for request in requests:
-        if request.request_id in settled:
+        is_covered = request.request_id in covered
+        if request.request_id in excluded and not is_covered:
             continue
         _check_key(request, manifest.info.key_id)
         found = samples.of(request)
-        if not found:
-            raise _matches_nothing(request)
         trained = [sample for sample in found if samples.split[sample] == "train"]
-        counts[request.request_id] = SampleCount(len(trained), len(found) - len(trained))
+        if not is_covered:
+            if not found:
+                raise _matches_nothing(request)
+            counts[request.request_id] = SampleCount(len(trained), len(found) - len(trained))
         for sample in trained:
-            asked.setdefault(sample, []).append(request.request_id)
-    rows = tuple(ForgetRow(sample, tuple(sorted(ids))) for sample, ids in sorted(asked.items()))
-    return ForgetList(rows, dict(sorted(counts.items())))
+            (earlier if is_covered else asked).setdefault(sample, []).append(request.request_id)
+    return ForgetList(_rows(asked), dict(sorted(counts.items())), _rows(earlier))
 
 
 def find_samples(
@@ -126,17 +153,22 @@ def find_samples(
     return {request.request_id: samples.of(request) for request in requests}
 
 
-def check_forgettable(forget_list: ForgetList, manifest: Manifest, max_share: float) -> None:
+def check_forgettable(forget_list: ForgetList, manifest: Manifest, parent: Parent, max_share: float) -> None:
     """Check that there is something to forget, and not too much of it.
+
+    Where an unlearned version is the parent, nothing new to forget is no error: that version is the result.
 
     Args:
         forget_list: the resolved requests.
         manifest: all samples.
+        parent: the pinned parent.
         max_share: largest share of the training samples, in (0, 1).
 
     Raises:
         BadInput: no open request, no training sample among theirs, or a larger share than ``max_share``.
     """
+    if not forget_list.counts and parent.kind == "version":
+        return
     if not forget_list.counts:
         raise BadInput(
             "there must be an open request to forget",
@@ -159,12 +191,17 @@ def check_forgettable(forget_list: ForgetList, manifest: Manifest, max_share: fl
 
 
 def write_forget_list(path: Path, forget_list: ForgetList) -> None:
-    """Write parquet with the columns ``sample_id`` and ``request_ids`` (list of strings), in one rename."""
+    """Write parquet with the columns ``sample_id``, ``request_ids`` and ``earlier`` (bool), in one rename."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    schema = pa.schema([("sample_id", pa.string()), ("request_ids", pa.list_(pa.string()))])
-    columns = [[row.sample_id for row in forget_list.rows], [list(row.request_ids) for row in forget_list.rows]]
+    schema = pa.schema([("sample_id", pa.string()), ("request_ids", pa.list_(pa.string())), ("earlier", pa.bool_())])
+    rows = [(row, False) for row in forget_list.rows] + [(row, True) for row in forget_list.earlier]
+    columns = [
+        [row.sample_id for row, _ in rows],
+        [list(row.request_ids) for row, _ in rows],
+        [earlier for _, earlier in rows],
+    ]
     counts = {request_id: [count.train, count.other] for request_id, count in forget_list.counts.items()}
     table = pa.table(columns, schema=schema.with_metadata({_METADATA_KEY: json.dumps({"counts": counts}).encode()}))
     with atomic_path(path) as temporary:
@@ -182,9 +219,16 @@ def read_forget_list(path: Path) -> ForgetList:
 
     try:
         table = pq.read_table(path)
-        rows = tuple(ForgetRow(row["sample_id"], tuple(row["request_ids"])) for row in table.to_pylist())
+        rows, earlier = (
+            tuple(
+                ForgetRow(row["sample_id"], tuple(row["request_ids"]))
+                for row in table.to_pylist()
+                if row["earlier"] is part
+            )
+            for part in (False, True)
+        )
         counts = json.loads((table.schema.metadata or {})[_METADATA_KEY])["counts"]
-        forget_list = ForgetList(rows, {key: SampleCount(*map(int, counts[key])) for key in sorted(counts)})
+        forget_list = ForgetList(rows, {key: SampleCount(*map(int, counts[key])) for key in sorted(counts)}, earlier)
         _check_rows(forget_list)
     except (OSError, pa.ArrowException, LookupError, TypeError, ValueError, AttributeError) as error:
         raise BadInput(
@@ -232,6 +276,10 @@ class _Samples:
         return self._of_subject.get(subject, [])
 
 
+def _rows(asked: Mapping[str, Sequence[str]]) -> tuple[ForgetRow, ...]:
+    return tuple(ForgetRow(sample, tuple(sorted(ids))) for sample, ids in sorted(asked.items()))
+
+
 def _check_key(request: DeletionRequest, key_id: str) -> None:
     if request.key_id != key_id:
         raise BadInput(
@@ -250,8 +298,8 @@ def _matches_nothing(request: DeletionRequest) -> BadInput:
 
 
 def _check_rows(forget_list: ForgetList) -> None:
-    ids = forget_list.sample_ids
-    if any(later <= earlier for earlier, later in itertools.pairwise(ids)):
-        raise ValueError("rows must be sorted by sample id, each once")
+    for rows in (forget_list.rows, forget_list.earlier):
+        if any(one.sample_id >= other.sample_id for one, other in itertools.pairwise(rows)):
+            raise ValueError("rows must be sorted by sample id, each once")
     if not {request for row in forget_list.rows for request in row.request_ids} <= set(forget_list.counts):
         raise ValueError("every request of a row must be counted")

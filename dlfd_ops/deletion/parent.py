@@ -14,28 +14,36 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from dlfd_ops.deletion.requests import KeyedHash, RequestId
 from dlfd_ops.errors import BadInput
-from dlfd_ops.files import read_bounded, write_text
+from dlfd_ops.files import read_bounded, replaced_folder, write_text
 
 PARENT_FILE = Path("deletion/parent.json")
+PARENT_MODEL = Path("models/parent")
+"""The parent's weights and the evidence about whom it has forgotten; a note only where the original is the parent."""
 MAX_PARENT_BYTES = 64 << 20
+
+_NOTE = "start.txt"
 
 
 class Parent(BaseModel):
     """What the next unlearning starts from, and which requests it leaves out.
 
     Attributes:
-        kind: ``original``: the model trained on everything, as the train stage leaves it.
-        version: version in the registry; ``None`` for the original, which may not be registered yet.
+        kind: ``original``: the model trained on everything, as the train stage leaves it in ``models/original``.
+            ``version``: an unlearned version of the registry, whose weights lie in ``models/parent``.
+        version: its number in the registry; ``None`` for the original, which may not be registered yet.
         weights_digest: SHA-256 of its weights; ``None`` for the original, which the train stage's output names.
-        covers: ids of the requests that the parent has forgotten already, sorted.
+        unlearnings: how many unlearnings lie between the training and these weights.
+        covers: ids of the requests that the parent has forgotten already, sorted; of an original, of those whose data
+            were gone when it was trained.
         excluded: ids of the requests that were withdrawn or refused, sorted.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    kind: Literal["original"] = "original"
+    kind: Literal["original", "version"] = "original"
     version: Annotated[int, Field(ge=1)] | None = None
     weights_digest: KeyedHash | None = None
+    unlearnings: Annotated[int, Field(ge=0)] = 0
     covers: tuple[RequestId, ...] = ()
     excluded: tuple[RequestId, ...] = ()
 
@@ -46,9 +54,25 @@ class Parent(BaseModel):
                 raise ValueError("ids must be sorted, each once")
         return self
 
+    @model_validator(mode="after")
+    def _one_kind(self) -> Self:
+        facts = [fact is not None for fact in (self.version, self.weights_digest, self.unlearnings or None)]
+        if any(facts) if self.kind == "original" else not (all(facts) and self.covers):
+            raise ValueError(
+                "a version has a number, weights, an unlearning and requests; the original may have covers"
+            )
+        return self
+
     def excluding(self, request_ids: Iterable[str]) -> Parent:
         """Return this parent with further requests left out; none is ever let back in."""
         return self.model_copy(update={"excluded": tuple(sorted({*self.excluded, *request_ids}))})
+
+
+def write_note(folder: Path = PARENT_MODEL) -> None:
+    """Make a folder of the parent's weights that says that the original is the parent, unless it says so already."""
+    if [path.name for path in folder.glob("*")] != [_NOTE]:
+        with replaced_folder(folder) as new:
+            write_text(new / _NOTE, "The unlearning starts from models/original, as the train stage leaves it.\n")
 
 
 def write_parent(path: Path, parent: Parent) -> None:

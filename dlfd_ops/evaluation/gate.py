@@ -19,6 +19,8 @@ STRENGTH: Mapping[Evidence, float] = {"missing": 0, "present": 1, "signed": 2}
 
 # Metrics are written with six decimals: a value exactly at its limit must not fail over the binary rest of 0.65 - 0.6.
 _ROUNDING = 1e-9
+_SURE = 2.0
+"""Standard errors by which the newest requests' AUC, of few photos, must miss a limit before it counts."""
 
 
 @dataclass(frozen=True)
@@ -30,10 +32,12 @@ class Facts:
             bear the signature of whoever measured them as well.
         left_out: training samples asked for, and requests, that are not on the forget list, and samples on it that were
             not evaluated.
+        unlearnings: how many unlearnings lie between the last training and this model.
     """
 
     evidence: Evidence
     left_out: int
+    unlearnings: int
 
 
 @dataclass(frozen=True)
@@ -72,7 +76,7 @@ def decide(metrics: Metrics, facts: Facts, policy: Policy) -> Decision:
     Args:
         metrics: flat names, as ``dvc metrics show`` prints them: ``unlearned.accuracy``, ``original.accuracy``,
             ``unlearned.nomus``, ``unlearned.mia_auc`` and ``unlearned.mia_auc_error``, the latter two of ``retrained``
-            as well where a model was retrained.
+            as well where a model was retrained, ``newest.mia_auc`` and its error where requests were forgotten before.
         facts: what the numbers do not say.
         policy: the limits; a null limit switches its rule off.
     """
@@ -102,11 +106,26 @@ def _accuracy_drop(metrics: Metrics, _: Facts) -> float:
 
 
 def _auc_excess(metrics: Metrics, _: Facts) -> float:
-    return _metric(metrics, "unlearned.mia_auc") - _reference(metrics, "mia_auc", CHANCE)
+    reference = _reference(metrics, "mia_auc", CHANCE)
+    return _worst(_metric(metrics, "unlearned.mia_auc") - reference, _newest(metrics) - reference)
 
 
-def _auc_shortfall(metrics: Metrics, facts: Facts) -> float:
-    return -_auc_excess(metrics, facts)
+def _auc_shortfall(metrics: Metrics, _: Facts) -> float:
+    reference = _reference(metrics, "mia_auc", CHANCE)
+    return _worst(reference - _metric(metrics, "unlearned.mia_auc"), reference - _newest(metrics, above=True))
+
+
+def _worst(*values: float) -> float:
+    # max() alone may pass over NaN.
+    return math.nan if any(map(math.isnan, values)) else max(values)
+
+
+def _newest(metrics: Metrics, *, above: bool = False) -> float:
+    """Return the AUC of the newest requests as far as it is sure: many forgotten before must not hide them."""
+    if not any(name.startswith("newest.") for name in metrics):
+        return _metric(metrics, "unlearned.mia_auc")
+    margin = _SURE * _metric(metrics, "newest.mia_auc_error")
+    return _metric(metrics, "newest.mia_auc") + (margin if above else -margin)
 
 
 def _auc_error(metrics: Metrics, _: Facts) -> float:
@@ -120,6 +139,10 @@ def _nomus(metrics: Metrics, _: Facts) -> float:
 
 def _evidence(_: Metrics, facts: Facts) -> float:
     return STRENGTH[facts.evidence]
+
+
+def _unlearnings(_: Metrics, facts: Facts) -> float:
+    return facts.unlearnings
 
 
 def _left_out(_: Metrics, facts: Facts) -> float:
@@ -150,6 +173,7 @@ _RULES: tuple[tuple[str, Callable[[Metrics, Facts], float], Callable[[float, flo
     ("max_overshoot", _auc_shortfall, _at_most),
     ("max_attack_auc_error", _auc_error, _at_most),
     ("min_nomus", _nomus, _at_least),
+    ("max_sequential_unlearnings", _unlearnings, _at_most),
     ("min_evidence", _evidence, _at_least),
     ("require_complete", _left_out, _at_most),
 )

@@ -33,7 +33,7 @@ class EvaluationSets:
 
     Attributes:
         retain: training images that nobody asked to forget.
-        forget: training images on the forget list; may be empty.
+        forget: training images that must not be known, of this unlearning and of those before; may be empty.
         validation: people that no training saw; unlearning was steered by them.
         test: people that nothing saw.
     """
@@ -66,22 +66,30 @@ def evaluate_model(
     device: torch.device | str,
     progress: str | None = None,
 ) -> ModelEvaluation:
-    """Run ``model`` over all sets and summarise what it says.
+    """Run ``model`` over all sets and summarise what it says: :func:`predict_sets`, then :func:`summarise`."""
+    return summarise(predict_sets(model, sets, section, device=device, progress=progress), section, seed=seed)
+
+
+def predict_sets(
+    model: Classifier,
+    sets: EvaluationSets,
+    section: EvaluateSection,
+    *,
+    device: torch.device | str,
+    progress: str | None = None,
+) -> dict[str, Predictions]:
+    """Run ``model`` over all sets.
 
     The same for the original, the unlearned and the retrained model; the forget set is always that of the unlearning.
 
     Args:
         model: the classifier; moved to ``device``, its modes are left as they were.
         sets: what to judge it on.
-        section: batch size, number of attack splits, calibration bins, significance.
-        seed: of the attack's subsampling and splits.
+        section: the batch size is read.
         device: where to compute.
         progress: the model's name for the progress bars on a terminal; no bars without it.
-
-    Raises:
-        BadInput: the retain, validation or test set is empty, or a loss is not finite.
     """
-    predictions = {
+    return {
         name: predict(
             model,
             data,
@@ -91,7 +99,6 @@ def evaluate_model(
         )
         for name, data in vars(sets).items()
     }
-    return summarise(predictions, section, seed=seed)
 
 
 def summarise(predictions: Mapping[str, Predictions], section: EvaluateSection, *, seed: int) -> ModelEvaluation:

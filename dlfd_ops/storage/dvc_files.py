@@ -1,15 +1,21 @@
-"""Putting files under DVC's care."""
+"""Putting files under DVC's care, and freezing stages."""
 
 from __future__ import annotations
 
 import logging
+import re
 import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import yaml
+
 from dlfd_ops.errors import BadInput
-from dlfd_ops.files import repository_top
+from dlfd_ops.files import read_bounded, repository_top, write_text
+
+PIPELINE_FILE = "dvc.yaml"
+MAX_PIPELINE_BYTES = 16 << 20
 
 
 def find_repository(start: Path) -> Path | None:
@@ -63,6 +69,43 @@ def track(paths: Iterable[Path], root: Path) -> None:
             received=str(error),
             remedy="let a running dvc command end, then run this command again: it completes what is missing",
         ) from error
+
+
+def freeze(stage: str, root: Path) -> bool:
+    """Freeze a stage: ``dvc repro`` then keeps its outputs, whatever happens to its dependencies.
+
+    Writes what ``dvc freeze`` would, which itself refuses a stage whose command holds a ``${...}``, even an
+    escaped one.
+
+    Args:
+        stage: its name in ``dvc.yaml``.
+        root: top folder of the DVC repository.
+
+    Returns:
+        Whether it was there and not frozen before.
+
+    Raises:
+        BadInput: ``dvc.yaml`` is missing, damaged, or laid out in another way than DVC writes it.
+    """
+    path = root / PIPELINE_FILE
+    text = read_bounded(path, max_bytes=MAX_PIPELINE_BYTES, what=PIPELINE_FILE).decode()
+    try:
+        wanted = yaml.safe_load(text)
+        entry = wanted["stages"].get(stage)
+        if entry is None or entry.get("frozen"):
+            return False
+        entry["frozen"] = True
+        frozen = re.sub(rf"^( +){re.escape(stage)}: *\n( +)", r"\g<0>frozen: true\n\g<2>", text, count=1, flags=re.M)
+        if yaml.safe_load(frozen) != wanted:
+            raise ValueError("another layout")
+    except (yaml.YAMLError, ValueError, TypeError, AttributeError, KeyError) as error:
+        raise BadInput(
+            f"{PIPELINE_FILE} must list the stage {stage} with one field a line",
+            received=type(error).__name__,
+            remedy=f"write the line `frozen: true` into its stage {stage}",
+        ) from error
+    write_text(path, frozen)
+    return True
 
 
 def _remove_empty(files: Iterable[Path]) -> None:

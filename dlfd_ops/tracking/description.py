@@ -30,6 +30,7 @@ RULES = {
     "max_overshoot": "attack AUC below the reference, at most",
     "max_attack_auc_error": "standard error of these two, at most",
     "min_nomus": "NoMUS, at least",
+    "max_sequential_unlearnings": "unlearnings since the last training, at most",
     "min_evidence": "evidence, at least; 0 is missing, 1 present, 2 signed",
     "require_complete": "requested images or requests left out, at most",
 }
@@ -41,17 +42,25 @@ class Forgotten:
 
     Attributes:
         method: of the unlearning.
-        request_ids: the requests that it answers.
+        request_ids: the requests that it answers and its parent does not.
+        earlier: the requests that its parent has forgotten already.
+        carried: how many of these could not be measured again, as their images are gone.
         samples: number of training images on the forget list.
         forget_list_digest: of that list.
-        original_version: the version that the unlearning started from.
+        parent_version: the version that the unlearning started from.
+        unlearnings: how many unlearnings lie between the last training and these weights.
+        max_unlearnings: how many the policy allows; None for any number.
     """
 
     method: str
     request_ids: Sequence[str]
     samples: int
     forget_list_digest: str
-    original_version: int
+    parent_version: int
+    unlearnings: int
+    max_unlearnings: int | None
+    earlier: Sequence[str] = ()
+    carried: int = 0
 
 
 def describe_original(dataset: str, labels: Sequence[str], weights_digest: str, manifest_digest: str) -> str:
@@ -83,7 +92,7 @@ def describe_unlearned(
             f"**Unlearned model**: forgets {_count(forgotten.samples, 'training image')} of "
             f"{_count(len(forgotten.request_ids), 'deletion request')} with {escape(forgotten.method)}. "
             f"Gate: **{verdict}**.",
-            f"Started from version {forgotten.original_version} of this model (the original).",
+            _lineage(forgotten),
             "### Requests\n\n" + _requests(forgotten.request_ids),
             "### Numbers\n\n" + _numbers(metrics),
             "### Gate\n\n" + _gate(decision, retrained="retrained.mia_auc" in metrics),
@@ -94,6 +103,22 @@ def describe_unlearned(
             _digests({"Forget list": forgotten.forget_list_digest, **digests}),
         ]
     )
+
+
+def _lineage(forgotten: Forgotten) -> str:
+    text = f"Started from version {forgotten.parent_version} of this model"
+    if not forgotten.earlier:
+        return f"{text} (the original)."
+    measured = len(forgotten.earlier) - forgotten.carried
+    text += (
+        f", which has forgotten {_count(len(forgotten.earlier), 'request')} before. Their evidence: {measured} "
+        f"measured again on this version, {forgotten.carried} carried over, as the images are gone. "
+        f"This is unlearning number {forgotten.unlearnings} since the last training."
+    )
+    limit = forgotten.max_unlearnings
+    if limit is not None and forgotten.unlearnings >= limit:
+        text += f" **The policy allows {limit}: train a new original before the next request.**"
+    return text
 
 
 def escape(text: str) -> str:

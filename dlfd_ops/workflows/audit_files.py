@@ -20,6 +20,7 @@ from dlfd_ops.deletion.forget_list import read_forget_list
 from dlfd_ops.deletion.requests import read_requests
 from dlfd_ops.digest import sha256_file
 from dlfd_ops.errors import BadInput
+from dlfd_ops.evaluation.forgotten import read_forgotten, to_metrics
 from dlfd_ops.evaluation.results import flatten, read_json
 from dlfd_ops.files import read_bounded
 from dlfd_ops.workflows.layout import Layout
@@ -63,10 +64,11 @@ def read_found(layout: Layout) -> Found:
     return Found(
         original=attempt(verification.ORIGINAL, layout.root / verification.ORIGINAL, sha256_file),
         unlearned=attempt(verification.UNLEARNED, layout.root / verification.UNLEARNED, sha256_file),
+        parent=attempt(verification.PARENT, layout.root / verification.PARENT, sha256_file),
         forget_list=attempt(verification.FORGET_LIST, layout.forget_list, lambda path: read_forget_list(path).digest()),
         manifest=attempt(verification.MANIFEST, layout.manifest, lambda path: read_manifest(path).digest()),
         receipt=attempt(verification.RECEIPT, layout.receipt, read_receipt),
-        metrics=attempt(verification.METRICS, layout.metrics("unlearning"), lambda path: flatten(read_json(path))),
+        metrics=attempt(verification.METRICS, layout.metrics("unlearning"), lambda _: _metrics(layout)),
         requests=attempt(verification.REQUESTS, layout.root / verification.REQUESTS, read_requests),
         damaged=damaged,
     )
@@ -127,6 +129,12 @@ def read_losses(path: Path) -> dict[str, dict[str, list[float]]]:
             remedy="run the evaluate stage again",
         ) from error
     return found
+
+
+def _metrics(layout: Layout) -> dict[str, float]:
+    """Return what the evaluate stage measured, by model and by request."""
+    by_request = to_metrics(read_forgotten(layout.metrics("forgotten")))
+    return flatten(read_json(layout.metrics("unlearning"))) | by_request
 
 
 def _loss(text: str) -> float:

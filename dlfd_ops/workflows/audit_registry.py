@@ -65,7 +65,7 @@ def compare_unlearned(
         return Verification(not_checked=(elsewhere,))
     expected = _expected(version)
     if receipt is not None:
-        expected["dlfd.parent_version"] = str(receipt.original_version)
+        expected["dlfd.parent_version"] = str(receipt.parent_version or receipt.original_version)
     found = _found(store, registered.model_name, registered.version)
     return compare_version(what, expected, found) + _compare_checkpoint(what, found or {}, heads)
 
@@ -79,9 +79,9 @@ def _compare_checkpoint(what: str, found: Mapping[str, str], heads: Container[st
 
 
 def _compare_original(store: Store, version: VersionEvidence, receipt: Receipt) -> Verification:
-    if receipt.store != store.description or version.unlearned is None:
+    digest = version.original
+    if receipt.store != store.description or digest is None:
         return Verification()
-    digest = version.unlearned.parent_weights_digest
     key = registration_key(
         receipt.model_name, method="original", weights_digest=digest, forget_list_digest="", requests=""
     )

@@ -23,6 +23,7 @@ from dlfd_ops.workflows.erasure.steps import STEPS, Work
 from dlfd_ops.workflows.erasure.survey import Surroundings
 from dlfd_ops.workflows.intake import open_intake
 from dlfd_ops.workflows.layout import Layout
+from dlfd_ops.workflows.requests import pin_again
 
 
 @dataclass(frozen=True)
@@ -82,6 +83,14 @@ def run_erasure(
         BadInput: as :func:`plan_erasure`.
         CheckFailed: the plan is another than the one reviewed, or something was left.
     """
+    done = _carry_out(params, approve, expected, steps)
+    pin_again()  # the next run must start from a version that needs none of what is gone
+    return done
+
+
+def _carry_out(
+    params: Params, approve: Callable[[Planned], None], expected: str | None, steps: Sequence[Callable[[Work], None]]
+) -> Done:
     with _settled() as (layout, repository):
         intent, interrupted = _intent(params, layout, repository)
         _check_reviewed(intent.plan, expected)

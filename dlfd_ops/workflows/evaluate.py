@@ -16,7 +16,9 @@ from dlfd_ops.data.manifest import Manifest, read_manifest
 from dlfd_ops.deletion.forget_list import ForgetList, read_forget_list
 from dlfd_ops.errors import BadInput
 from dlfd_ops.evaluation.figures import draw_losses, draw_roc
-from dlfd_ops.evaluation.report import EvaluationSets, ModelEvaluation, evaluate_model, rounded
+from dlfd_ops.evaluation.forgotten import to_metrics, write_forgotten
+from dlfd_ops.evaluation.predictions import Predictions
+from dlfd_ops.evaluation.report import EvaluationSets, ModelEvaluation, predict_sets, rounded, summarise
 from dlfd_ops.evaluation.results import (
     Evaluated,
     RetrainedRecord,
@@ -32,9 +34,10 @@ from dlfd_ops.models.checkpoint import load_classifier, weights_digest
 from dlfd_ops.models.classifier import Classifier
 from dlfd_ops.params import Params
 from dlfd_ops.workflows.evidence import sign_evidence
+from dlfd_ops.workflows.judging import Forgotten, judge_forgotten
 from dlfd_ops.workflows.layout import Layout
 
-ORIGINAL, UNLEARNED, RETRAINED = "original", "unlearned", "retrained"
+ORIGINAL, UNLEARNED, RETRAINED, NEWEST = "original", "unlearned", "retrained", "newest"
 Metrics = dict[str, dict[str, float]]
 
 _LOGGER = logging.getLogger(__name__)
@@ -43,10 +46,14 @@ _LOGGER = logging.getLogger(__name__)
 def evaluate(params: Params, root: Path = Path()) -> Metrics:
     """Judge the models, write metrics and plots, and record the evaluation in the ledger.
 
-    Reads ``data/prepared/manifest.parquet`` and its images, ``deletion/forget_list.parquet``, ``models/original``,
-    ``models/unlearned``, ``metrics/train.json``, ``metrics/unlearn.json`` and ``metrics/retrained.json``.
-    Writes ``metrics/{unlearning,evaluated}.json``, ``plots/losses.{csv,png,svg}``, ``plots/roc.{csv,png,svg}``, and
-    signs the numbers in ``audit/evidence.json``.
+    What is to be forgotten is all that the version must not know: the forget list, and what the parent has forgotten
+    and is still there. ``newest`` judges the forget list alone, where there is more than it.
+
+    Reads ``data/prepared/manifest.parquet`` and its images, ``deletion/forget_list.parquet``,
+    ``deletion/parent.json``, ``models/original``, ``models/parent/forgotten.json``, ``models/unlearned``,
+    ``metrics/train.json``, ``metrics/unlearn.json`` and ``metrics/retrained.json``.
+    Writes ``metrics/{unlearning,evaluated,forgotten}.json``, ``plots/losses.{csv,png,svg}``,
+    ``plots/roc.{csv,png,svg}``, and signs the numbers in ``audit/evidence.json``.
 
     Args:
         params: the sections ``base`` and ``evaluate`` are read.
@@ -64,15 +71,21 @@ def evaluate(params: Params, root: Path = Path()) -> Metrics:
     measured = {stage: read_seconds(layout.metrics(stage)) for stage in ("train", "unlearn")}
     seconds = {stage: value for stage, value in measured.items() if value is not None}
     retrained = current_retrained(layout.metrics(RETRAINED), forget_list, manifest)
-    found = _judge_models(params, manifest, forget_list, layout)
+    sets = load_sets(manifest, forget_list.cumulative_ids, params.base.labels)
+    predictions = _predictions(params, manifest, sets, layout)
+    found = {name: summarise(said, params.evaluate, seed=params.base.seed) for name, said in predictions.items()}
     if retrained is not None:
         found[RETRAINED] = retrained.evaluation
     metrics = _collect(found, seconds)
+    forgotten = judge_forgotten(layout, forget_list, predictions[UNLEARNED], sets.forget.sample_ids)
+    if forgotten.newest is not None:
+        metrics[NEWEST] = rounded(forgotten.newest)
     evaluated = Evaluated(weights_digest(layout.model(UNLEARNED)), forget_list.digest(), manifest.digest())
     write_metrics(metrics, layout.metrics("unlearning"))
     write_evaluated(evaluated, layout.metrics("evaluated"))
+    write_forgotten(forgotten.by_request, layout.metrics("forgotten"))
     _write_plots(found, layout)
-    _record(metrics, evaluated, layout)
+    _record(metrics, evaluated, forgotten, layout)
     sign_evidence(layout, forget_list_digest=forget_list.digest(), manifest_digest=manifest.digest())
     return metrics
 
@@ -82,7 +95,7 @@ def load_sets(manifest: Manifest, forget_ids: Iterable[str], labels: tuple[str, 
 
     Args:
         manifest: all samples.
-        forget_ids: sample ids of the forget list, all in the train split.
+        forget_ids: ids of the samples that must not be known, all in the train split.
         labels: the label columns to predict.
 
     Raises:
@@ -129,15 +142,12 @@ def compute_device() -> torch.device:
     return torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
 
-def _judge_models(
-    params: Params, manifest: Manifest, forget_list: ForgetList, layout: Layout
-) -> dict[str, ModelEvaluation]:
+def _predictions(
+    params: Params, manifest: Manifest, sets: EvaluationSets, layout: Layout
+) -> dict[str, dict[str, Predictions]]:
     models = {name: _load_fitting(layout.model(name), params, manifest) for name in (ORIGINAL, UNLEARNED)}
-    sets = load_sets(manifest, forget_list.sample_ids, params.base.labels)
     return {
-        name: evaluate_model(
-            model, sets, params.evaluate, seed=params.base.seed, device=compute_device(), progress=name
-        )
+        name: predict_sets(model, sets, params.evaluate, device=compute_device(), progress=name)
         for name, model in models.items()
     }
 
@@ -191,13 +201,13 @@ def _write_csv(path: Path, header: Sequence[str], rows: Iterable[Sequence[object
     write_text(path, text.getvalue())
 
 
-def _record(metrics: Metrics, evaluated: Evaluated, layout: Layout) -> None:
-    judged = {name: metrics[name] for name in (ORIGINAL, UNLEARNED)}
+def _record(metrics: Metrics, evaluated: Evaluated, forgotten: Forgotten, layout: Layout) -> None:
+    judged = {name: metrics[name] for name in (ORIGINAL, UNLEARNED, NEWEST) if name in metrics}
     Ledger(layout.ledger).append(
         "evaluated",
         {
             "weights_digest": evaluated.weights_digest,
             "forget_list_digest": evaluated.forget_list_digest,
-            "metrics": flatten(judged),
+            "metrics": flatten(judged) | to_metrics(forgotten.by_request),
         },
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 
 from dlfd_ops.audit.ledger import Ledger
@@ -21,6 +22,8 @@ from dlfd_ops.params import Params
 MANIFEST_FILE = Path("data/prepared/manifest.parquet")
 ALIASES_FILE = Path("data/prepared/aliases.csv")
 
+_log = logging.getLogger(__name__)
+
 
 def forget_list(params: Params) -> ForgetList:
     """Resolve the open requests, write ``deletion/forget_list.parquet`` and record it in the ledger.
@@ -32,8 +35,11 @@ def forget_list(params: Params) -> ForgetList:
         BadInput: a request matches nothing or was made with another key, nothing is to be forgotten, or too much.
     """
     manifest = read_manifest(MANIFEST_FILE)
-    resolved = resolve(read_requests(REQUESTS_FILE), manifest, read_parent(PARENT_FILE), read_aliases(ALIASES_FILE))
-    check_forgettable(resolved, manifest, params.forget_list.max_share)
+    parent = read_parent(PARENT_FILE)
+    resolved = resolve(read_requests(REQUESTS_FILE), manifest, parent, read_aliases(ALIASES_FILE))
+    check_forgettable(resolved, manifest, parent, params.forget_list.max_share)
+    if not resolved.counts:
+        _log.info("nothing new to forget: version %d is the result", parent.version)
     write_forget_list(FORGET_LIST_FILE, resolved)
     Ledger().append(
         "resolved",

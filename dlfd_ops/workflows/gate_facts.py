@@ -32,16 +32,18 @@ def gather_facts(layout: Layout, manifest: Manifest, forget_list: ForgetList, we
         BadInput: a file is missing or damaged, or a request matches nothing.
     """
     evaluated = read_evaluated(layout.metrics("evaluated"))
-    wanted = resolve(read_requests(layout.requests), manifest, read_parent(layout.parent), read_aliases(layout.aliases))
+    parent = read_parent(layout.parent)
+    wanted = resolve(read_requests(layout.requests), manifest, parent, read_aliases(layout.aliases))
     return Facts(
         evidence=_evidence(layout, evaluated, forget_list, manifest, weights_digest),
         left_out=left_out(wanted, forget_list) + _not_evaluated(evaluated, forget_list),
+        unlearnings=parent.unlearnings + 1,
     )
 
 
 def left_out(wanted: ForgetList, forget_list: ForgetList) -> int:
     """Return how many samples, and requests, of ``wanted`` are not on ``forget_list``."""
-    samples = set(wanted.sample_ids) - set(forget_list.sample_ids)
+    samples = set(wanted.cumulative_ids) - set(forget_list.cumulative_ids)
     requests = set(wanted.request_ids) - set(forget_list.request_ids)
     return len(samples) + len(requests)
 

@@ -14,7 +14,7 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from dlfd_ops.audit.ledger import Ledger
-from dlfd_ops.deletion.parent import PARENT_FILE, Parent, read_parent, write_parent
+from dlfd_ops.deletion.parent import PARENT_FILE, PARENT_MODEL, Parent, read_parent, write_note, write_parent
 from dlfd_ops.deletion.requests import REQUESTS_FILE, DeletionRequest, read_requests, write_requests
 from dlfd_ops.deletion.status import RequestStatus, received_data, request_statuses
 from dlfd_ops.errors import BadInput
@@ -40,6 +40,7 @@ class Intake:
         self.requests: Sequence[DeletionRequest] = read_intake()
         self.statuses = request_statuses(self.ledger.events(), self.requests)
         self._parent = read_parent(PARENT_FILE) if _present(PARENT_FILE) else None
+        _present(PARENT_MODEL)
         lost = set(self.statuses) - {request.request_id for request in self.requests}
         if lost:
             raise BadInput(
@@ -69,6 +70,8 @@ class Intake:
     ) -> None:
         """Write what changed, and whatever an earlier command left unwritten.
 
+        The parent stays the one that is pinned, see :meth:`pin`.
+
         Args:
             requests: the new intake; ``None`` keeps it.
             decision: kind and data of an event to record.
@@ -79,11 +82,33 @@ class Intake:
         events = [("received", received_data(request)) for request in self.requests]
         self.ledger.append_all([*events, decision] if decision else events)
         self.statuses = request_statuses(self.ledger.events(), self.requests)
-        parent = (self._parent or Parent()).excluding(self.closed)
-        if parent != self._parent:
-            write_parent(PARENT_FILE, parent)
-            self._parent = parent
-        track([REQUESTS_FILE, PARENT_FILE], Path())
+        if not PARENT_MODEL.exists():
+            write_note()
+        self._write_parent(self._parent or Parent())
+        track([REQUESTS_FILE, PARENT_FILE, PARENT_MODEL], Path())
+
+    def pin(self, requests: Sequence[DeletionRequest] = ()) -> None:
+        """Pin what the next unlearning starts from; call :meth:`settle` afterwards.
+
+        Args:
+            requests: the new intake, where it is not written yet.
+
+        Raises:
+            BadInput: see :func:`dlfd_ops.workflows.pinning.pin_parent`; nothing is changed then.
+        """
+        events = self.ledger.events()
+        if all(event.kind != "registered" for event in events):
+            return  # no version, no champion: MLflow need not be asked
+        from dlfd_ops.workflows.pinning import pin_parent
+
+        known = {request.request_id for request in (*self.requests, *requests)}
+        self._write_parent(pin_parent(known, events))
+
+    def _write_parent(self, parent: Parent) -> None:
+        pinned = parent.excluding(self.closed)
+        if pinned != self._parent:
+            write_parent(PARENT_FILE, pinned)
+            self._parent = pinned
 
 
 @contextmanager

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dlfd_ops.audit.certificates import EVIDENCE
+from dlfd_ops.deletion.parent import PARENT_MODEL
 
 
 @dataclass(frozen=True)
@@ -47,6 +48,11 @@ class Layout:
     def parent(self) -> Path:
         """The pinned parent."""
         return self.root / "deletion" / "parent.json"
+
+    @property
+    def parent_model(self) -> Path:
+        """The pinned parent's weights, or a note where it is the original."""
+        return self.root / PARENT_MODEL
 
     @property
     def ledger(self) -> Path:

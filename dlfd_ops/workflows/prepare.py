@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-import tempfile
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
@@ -22,7 +20,7 @@ from dlfd_ops.data.problems import BadRow, Reason
 from dlfd_ops.data.splits import assign_published_splits, assign_splits
 from dlfd_ops.data.subjects import Sighting, Subject, agree_labels, alias_table, merge_subjects, write_aliases
 from dlfd_ops.errors import BadInput
-from dlfd_ops.files import write_text
+from dlfd_ops.files import replaced_folder, write_text
 from dlfd_ops.params import Params
 from dlfd_ops.workflows.refusals import BAD_IMAGES_FILE, Refusals
 from dlfd_ops.workflows.suppressing import Suppression
@@ -86,7 +84,7 @@ def prepare(params: Params, out: Path = PREPARED) -> PrepareReport:
     _check_source(source, params)
     refusals = Refusals(params.prepare.on_bad_image)
     records = _usable_records(source, params, refusals)
-    with _replaced_folder(out) as folder:
+    with replaced_folder(out) as folder:
         converter = ImageConverter(root, folder / "images", params.base.image_size, _limits(params), key)
         sightings, origins = _convert(converter, records, refusals, key)
         subjects = suppression.leave_out(merge_subjects(sightings), folder / "images")
@@ -95,8 +93,14 @@ def prepare(params: Params, out: Path = PREPARED) -> PrepareReport:
         kept = {sample_id for subject in subjects for sample_id in subject.sample_ids}
         labels, conflicts = agree_labels([one for one in sightings if one.sample_id in kept], source.classes)
         rows = _rows(subjects, _assign(subjects, params), labels, source.classes)
-        suppressed = len(origins) - len(kept)
-        info = ManifestInfo(params.base.dataset, key.key_id, params.base.image_size, dict(source.classes), suppressed)
+        info = ManifestInfo(
+            params.base.dataset,
+            key.key_id,
+            params.base.image_size,
+            dict(source.classes),
+            suppressed=len(origins) - len(kept),
+            suppressed_requests=suppression.request_ids,
+        )
         manifest = Manifest(rows, info, folder)
         validate_manifest(manifest)
         near = suppression.report_near(subjects, folder / "images", origins)
@@ -277,21 +281,3 @@ def _nothing_left(refusals: Refusals) -> BadInput:
         received=f"none, {len(refusals)} rows refused",
         remedy=f"see {BAD_IMAGES_FILE}" if len(refusals) else "check prepare.source and prepare.root",
     )
-
-
-@contextmanager
-def _replaced_folder(out: Path) -> Iterator[Path]:
-    """Yield an empty folder that takes the place of ``out`` when the block succeeds, and goes when it does not."""
-    out.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=out.parent, prefix=f".{out.name}.", suffix=".tmp") as scratch:
-        folder, replaced = Path(scratch) / "new", Path(scratch) / "old"
-        folder.mkdir()
-        yield folder
-        if out.exists():
-            out.rename(replaced)
-        try:
-            folder.rename(out)
-        except OSError:
-            if replaced.exists():
-                replaced.rename(out)
-            raise

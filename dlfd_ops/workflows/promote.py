@@ -7,6 +7,7 @@ from pathlib import Path
 
 from dlfd_ops.errors import BadInput, CheckFailed
 from dlfd_ops.params import Params
+from dlfd_ops.storage.dvc_files import PIPELINE_FILE, freeze
 from dlfd_ops.tracking.registry import CANDIDATE
 from dlfd_ops.workflows.actor import actor
 from dlfd_ops.workflows.champion import Champion, Moved, failed_rules, open_champion
@@ -61,7 +62,10 @@ def promote(params: Params, root: Path = Path(), *, version: int | None = None, 
             "reason": reason if failed else None,
             "failed_rules": list(failed),
         }
-        return Promotion(champion.move("promoted", wanted, facts), failed)
+        moved = champion.move("promoted", wanted, facts)
+    if (root / PIPELINE_FILE).exists():
+        freeze("train", root)  # to let a version serve is to accept the original that it came from
+    return Promotion(moved, failed)
 
 
 def _candidate(champion: Champion) -> int:

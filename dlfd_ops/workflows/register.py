@@ -12,8 +12,9 @@ from typing import Literal
 from dlfd_ops.audit.ledger import Ledger
 from dlfd_ops.data.manifest import Manifest, read_manifest
 from dlfd_ops.deletion.forget_list import ForgetList, read_forget_list
-from dlfd_ops.deletion.parent import read_parent
+from dlfd_ops.deletion.parent import Parent
 from dlfd_ops.errors import BadInput
+from dlfd_ops.evaluation.forgotten import RequestEvidence, read_forgotten
 from dlfd_ops.evaluation.gate import Decision, decide
 from dlfd_ops.evaluation.results import read_json, read_metrics
 from dlfd_ops.files import write_text
@@ -27,6 +28,7 @@ from dlfd_ops.tracking.registry import (
     RegisteredVersion,
     Registry,
     join_ids,
+    read_version,
     record_head,
     registration_key,
 )
@@ -35,6 +37,7 @@ from dlfd_ops.tracking.store import Store, open_store
 from dlfd_ops.workflows.certify import certify_version
 from dlfd_ops.workflows.gate_facts import gather_facts
 from dlfd_ops.workflows.layout import Layout
+from dlfd_ops.workflows.start import read_start
 
 LOCK = "register"
 ORIGINAL: Literal["original"] = "original"
@@ -50,7 +53,8 @@ class Receipt:
     Attributes:
         model_name: the registered model.
         version: number of the unlearned version.
-        original_version: number of the original, which it started from.
+        original_version: number of the original, the root of its lineage.
+        parent_version: number of the version that the unlearning started from.
         run_id: run of the unlearning.
         store: name of the store, without credentials.
         weights_digest: of the unlearned weights.
@@ -62,6 +66,7 @@ class Receipt:
     model_name: str
     version: int
     original_version: int
+    parent_version: int
     run_id: str
     store: str
     weights_digest: str
@@ -77,18 +82,26 @@ class _Inputs:
     manifest: Manifest
     manifest_digest: str
     forget_list: ForgetList
+    parent: Parent
+    evidence: Mapping[str, RequestEvidence]
     metrics: Mapping[str, float]
     decision: Decision
     method: str
     digests: Mapping[str, str]
     provenance: Provenance
 
+    @property
+    def request_ids(self) -> tuple[str, ...]:
+        """All requests that the version has forgotten: those of the forget list, and those that its parent covers."""
+        return tuple(sorted({*self.parent.covers, *self.forget_list.request_ids}))
+
 
 def register(params: Params, root: Path = Path()) -> Receipt:
     """Register the original, then the unlearned model; decide on the gate; record both in the ledger.
 
     Run again on the same inputs it finds the versions that stand already, also when two run at once. A decision that
-    has changed since (another policy, a retrained model to compare with) is stated on the version.
+    has changed since (another policy, a retrained model to compare with) is stated on the version. With nothing new to
+    forget, the receipt names the parent, and nothing is registered or decided.
 
     Reads ``models/{original,unlearned}``, ``metrics/{unlearning,evaluated,unlearn}.json``,
     ``deletion/{requests.csv,parent.json,forget_list.parquet}``, ``data/prepared/{manifest.parquet,aliases.csv}`` and
@@ -110,17 +123,21 @@ def register(params: Params, root: Path = Path()) -> Receipt:
     registry = Registry(store, store.experiment_id(experiment_name(params)), params.register_.model_name)
     with store.lock(LOCK):
         original = registry.register(_original_entry(params, layout, store, inputs))
+        if not inputs.forget_list.request_ids:
+            return _keep_parent(layout, store, registry, inputs, original.version)
         entry = _unlearned_entry(params, layout, store, inputs, original.version)
         version = registry.register(entry)
         registry.record_gate(version, entry.tags[GATE_TAG], entry.description)
         candidate = registry.point_candidate()
         _record(layout, store, inputs, version)
-        registry.record_certificate(version, certify_version(params, layout, store, version, original.version))
+        parent_version = inputs.parent.version or original.version
+        registry.record_certificate(version, certify_version(params, layout, store, version, parent_version))
         record_head(store, version.model_name, version.version, Ledger(layout.ledger).head())
         receipt = Receipt(
             model_name=version.model_name,
             version=version.version,
             original_version=original.version,
+            parent_version=parent_version,
             run_id=version.run_id,
             store=store.description,
             weights_digest=inputs.digests[UNLEARNED],
@@ -128,7 +145,7 @@ def register(params: Params, root: Path = Path()) -> Receipt:
             manifest_digest=inputs.manifest_digest,
             gate=entry.tags[GATE_TAG],
         )
-        write_text(layout.receipt, json.dumps(asdict(receipt), indent=2) + "\n")
+        _write_receipt(receipt, layout)
     names = "none" if candidate is None else f"version {candidate}"
     _LOGGER.info("%s version %d: gate %s; candidate: %s", receipt.model_name, receipt.version, receipt.gate, names)
     return receipt
@@ -136,13 +153,6 @@ def register(params: Params, root: Path = Path()) -> Receipt:
 
 def _read_inputs(layout: Layout, policy: Policy) -> _Inputs:
     digests: dict[str, str] = {model: weights_digest(layout.model(model)) for model in (ORIGINAL, UNLEARNED)}
-    pinned = read_parent(layout.parent).weights_digest
-    if pinned not in (None, digests[ORIGINAL]):
-        raise BadInput(
-            "deletion/parent.json must pin the model that the unlearning started from",
-            received=f"weights {pinned:.12}... beside an original with {digests[ORIGINAL]:.12}...",
-            remedy="restore both with dvc checkout, or file the request again",
-        )
     method = read_json(layout.metrics("unlearn")).get("method")
     if not isinstance(method, str):
         raise BadInput("metrics/unlearn.json must name the method", received="none", remedy="run the unlearn stage")
@@ -153,6 +163,8 @@ def _read_inputs(layout: Layout, policy: Policy) -> _Inputs:
         manifest=manifest,
         manifest_digest=manifest.digest(),
         forget_list=forget_list,
+        parent=read_start(layout).parent,
+        evidence=read_forgotten(layout.metrics("forgotten")),
         metrics=metrics,
         decision=decide(metrics, facts, policy),
         method=method,
@@ -185,13 +197,18 @@ def _original_entry(params: Params, layout: Layout, store: Store, inputs: _Input
 
 def _unlearned_entry(params: Params, layout: Layout, store: Store, inputs: _Inputs, original_version: int) -> Entry:
     folder, digest = layout.model(UNLEARNED), inputs.digests[UNLEARNED]
-    forget_list, requests = inputs.forget_list, join_ids(inputs.forget_list.request_ids)
+    forget_list, requests = inputs.forget_list, join_ids(inputs.request_ids)
+    parent_version = inputs.parent.version or original_version
     forgotten = Forgotten(
         method=inputs.method,
         request_ids=forget_list.request_ids,
+        earlier=inputs.parent.covers,
+        carried=sum(one.carried for one in inputs.evidence.values()),
         samples=len(forget_list),
         forget_list_digest=forget_list.digest(),
-        original_version=original_version,
+        parent_version=parent_version,
+        unlearnings=inputs.parent.unlearnings + 1,
+        max_unlearnings=params.register_.policy.max_sequential_unlearnings,
     )
     checked = {"Weights": digest, "Manifest": inputs.manifest_digest, "DVC lock": inputs.provenance.dvc_lock_digest}
     return Entry(
@@ -203,7 +220,8 @@ def _unlearned_entry(params: Params, layout: Layout, store: Store, inputs: _Inpu
             "dlfd.forget_list_digest": forgotten.forget_list_digest,
             "dlfd.forget_count": str(forgotten.samples),
             "dlfd.manifest_digest": inputs.manifest_digest,
-            "dlfd.parent_version": str(original_version),
+            "dlfd.parent_version": str(parent_version),
+            "dlfd.unlearnings": str(forgotten.unlearnings),
             "dlfd.weights_digest": digest,
             GATE_TAG: "passed" if inputs.decision.passed else "failed",
             **inputs.provenance.tags(),
@@ -220,6 +238,37 @@ def _unlearned_entry(params: Params, layout: Layout, store: Store, inputs: _Inpu
     )
 
 
+def _keep_parent(layout: Layout, store: Store, registry: Registry, inputs: _Inputs, original_version: int) -> Receipt:
+    """Write the receipt of the parent, which is the result where nothing new is to be forgotten."""
+    number = inputs.parent.version or original_version
+    version = read_version(store, registry.model_name, number)
+    if version is None:
+        raise BadInput(
+            "the pinned parent must stand in the registry",
+            received=f"{registry.model_name} without version {number}",
+            remedy="restore the MLflow store, or pin another version by filing a request",
+        )
+    receipt = Receipt(
+        model_name=version.model_name,
+        version=version.version,
+        original_version=original_version,
+        parent_version=int(version.tags.get("dlfd.parent_version", original_version)),
+        run_id=version.run_id,
+        store=store.description,
+        weights_digest=inputs.digests[UNLEARNED],
+        forget_list_digest=version.tags.get("dlfd.forget_list_digest", UNKNOWN),
+        manifest_digest=version.tags.get("dlfd.manifest_digest", UNKNOWN),
+        gate=version.tags.get(GATE_TAG, UNKNOWN),
+    )
+    _write_receipt(receipt, layout)
+    _LOGGER.info("nothing new to forget: %s version %d stands", receipt.model_name, receipt.version)
+    return receipt
+
+
+def _write_receipt(receipt: Receipt, layout: Layout) -> None:
+    write_text(layout.receipt, json.dumps(asdict(receipt), indent=2) + "\n")
+
+
 def _metrics_of(model: str, metrics: Mapping[str, float]) -> dict[str, float]:
     """Return a model's numbers without its name, so that MLflow compares runs; the gap is the unlearned model's."""
     own = {name.removeprefix(f"{model}."): value for name, value in metrics.items() if name.startswith(f"{model}.")}
@@ -234,7 +283,7 @@ def _record(layout: Layout, store: Store, inputs: _Inputs, version: RegisteredVe
         "run_id": version.run_id,
         "weights_digest": inputs.digests[UNLEARNED],
         "forget_list_digest": inputs.forget_list.digest(),
-        "request_ids": list(inputs.forget_list.request_ids),
+        "request_ids": list(inputs.request_ids),
         "store": store.description,
         "provenance": {tag: version.tags.get(tag, UNKNOWN) for tag in inputs.provenance.tags()},
     }

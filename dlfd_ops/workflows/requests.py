@@ -66,11 +66,14 @@ class Wish:
 def add_requests(wishes: Sequence[Wish]) -> list[Filed]:
     """File wishes, all or none; one that is open already is reported as repeated.
 
+    A new one pins the version that serves as the parent of the next unlearning.
+
     Returns:
         One outcome a wish, in order.
 
     Raises:
-        BadInput: not in a DVC repository, a wish breaks a rule, or the key is not the one of this repository.
+        BadInput: not in a DVC repository, a wish breaks a rule, the key is not the one of this repository, or no parent
+            can be pinned.
     """
     with open_intake() as intake:
         terms = [_terms(wish) for wish in wishes]
@@ -80,8 +83,17 @@ def add_requests(wishes: Sequence[Wish]) -> list[Filed]:
             for wish, (received, due) in zip(wishes, terms, strict=True)
         ]
         requests, filed = file_requests(intake.requests, drafts, intake.closed)
+        if not all(one.repeated for one in filed):
+            intake.pin(requests)
         intake.settle(requests)
         return filed
+
+
+def pin_again() -> None:
+    """Pin the parent anew, as filing a request does; for after data were erased."""
+    with open_intake() as intake:
+        intake.pin()
+        intake.settle()
 
 
 def list_requests() -> list[RequestStatus]:

@@ -22,13 +22,13 @@ def retrain(params: Params, root: Path = Path()) -> None:
     """
     layout = Layout(root)
     manifest, forget_list = read_manifest(layout.manifest), read_forget_list(layout.forget_list)
-    retain = manifest.split("train").without(forget_list.sample_ids)
+    retain = manifest.split("train").without(forget_list.cumulative_ids)
     fitted = fit(params, retain, "retrained", "retraining.csv", root)
     if not fitted.is_main_process:
         return
     evaluation = evaluate_model(
         fitted.model,
-        load_sets(manifest, forget_list.sample_ids, params.base.labels),
+        load_sets(manifest, forget_list.cumulative_ids, params.base.labels),
         params.evaluate,
         seed=params.base.seed,
         device=fitted.device,

@@ -37,6 +37,11 @@ class Suppression:
         self._entries: Sequence[Suppressed] = read_suppression()
         check_same_key(self._entries, key)
 
+    @property
+    def request_ids(self) -> tuple[str, ...]:
+        """The requests on the list, sorted."""
+        return tuple(sorted({entry.request_id for entry in self._entries}))
+
     def leave_out(self, subjects: Sequence[Subject], images: Path) -> list[Subject]:
         """Return the people and photos that may stay, and remove the prepared images of the others from ``images``."""
         kept = without_suppressed(subjects, self._entries)

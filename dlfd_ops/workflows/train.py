@@ -20,11 +20,14 @@ def train(params: Params, root: Path = Path()) -> None:
         BadInput: the manifest or an image is missing or damaged, a label does not fit, or the model to adopt does not.
     """
     layout = Layout(root)
-    data = read_manifest(layout.manifest).split("train")
+    manifest = read_manifest(layout.manifest)
+    data = manifest.split("train")
     factory = params.train.factory
     if factory is not None and factory.weights is not None:
         adopt(params, data, root / factory.weights, root)
         return
     fitted = fit(params, data, "original", "training.csv", root)
     if fitted.is_main_process:
-        write_text(layout.metrics("train"), json.dumps({"seconds": round(fitted.seconds, 3)}) + "\n")
+        # The requests whose data were gone: the original never saw them, so they need no forgetting.
+        facts = {"seconds": round(fitted.seconds, 3), "without": list(manifest.info.suppressed_requests)}
+        write_text(layout.metrics("train"), json.dumps(facts) + "\n")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,12 +12,10 @@ from dlfd_ops.audit.ledger import Ledger
 from dlfd_ops.data.images import LabelledImages, load_images
 from dlfd_ops.data.manifest import Manifest, read_manifest
 from dlfd_ops.deletion.forget_list import ForgetList, read_forget_list
-from dlfd_ops.deletion.parent import read_parent
 from dlfd_ops.digest import sha256_json
-from dlfd_ops.errors import BadInput
 from dlfd_ops.evaluation.probe import ForgettingProbe
-from dlfd_ops.files import write_text
-from dlfd_ops.models.checkpoint import load_classifier, weights_digest
+from dlfd_ops.files import replaced_folder, write_text
+from dlfd_ops.models.checkpoint import CARD, WEIGHTS, load_classifier, weights_digest
 from dlfd_ops.models.classifier import Classifier
 from dlfd_ops.params import Params
 from dlfd_ops.tracking.provenance import read_provenance
@@ -29,10 +28,13 @@ from dlfd_ops.unlearning.objective import Source, UnlearningObjective
 from dlfd_ops.unlearning.registry import build_method, method_name
 from dlfd_ops.workflows.layout import Layout
 from dlfd_ops.workflows.running import StageRun, run_tracked
+from dlfd_ops.workflows.start import read_start
 
 if TYPE_CHECKING:
     from accelerate import Accelerator
 
+KEPT = "none"
+"""What stands for the method where there was nothing new to forget."""
 PROBE_SPLITS = 10
 PROBE_BATCH_SIZE = 256
 
@@ -40,13 +42,19 @@ PROBE_BATCH_SIZE = 256
 def unlearn(params: Params, root: Path = Path()) -> None:
     """Unlearn the forget list; writes ``models/unlearned`` and ``metrics/unlearn.json``, and tells the ledger.
 
+    Starts from the pinned parent. With nothing new to forget, the parent itself is the result.
+
     Raises:
         BadInput: an input is missing or damaged, or the parent is not the pinned one.
     """
     layout, accelerator = Layout(root), start_accelerator()
     manifest, forget_list = read_manifest(layout.manifest), read_forget_list(layout.forget_list)
-    parent = load_classifier(layout.model("original"))
-    parent_digest = _check_parent(layout)
+    start = read_start(layout)
+    parent = load_classifier(start.folder)
+    if not forget_list.rows:
+        if accelerator.is_main_process:
+            _keep_parent(layout, start.folder)
+        return
     objective, plan = build_objective(params, manifest, forget_list, parent, accelerator)
     run = StageRun(
         kind="unlearned",
@@ -56,7 +64,7 @@ def unlearn(params: Params, root: Path = Path()) -> None:
                 params.unlearn.model_dump(),
                 manifest.digest(),
                 forget_list.digest(),
-                parent_digest,
+                start.digest,
             ]
         ),
         curve=layout.plot("unlearning.csv"),
@@ -65,7 +73,7 @@ def unlearn(params: Params, root: Path = Path()) -> None:
     seconds = run_tracked(accelerator, parent, objective, run, params=params, manifest=manifest, root=root)
     if accelerator.is_main_process:
         write_text(layout.metrics("unlearn"), _numbers(params, seconds))
-        _tell_ledger(params, layout, forget_list, parent_digest)
+        _tell_ledger(params, layout, forget_list, start.digest)
 
 
 def build_objective(
@@ -86,7 +94,7 @@ def build_objective(
     settings, labels, device = params.unlearn, params.base.labels, accelerator.device
     train = manifest.split("train")
     forget = load_images(train.only(forget_list.sample_ids), labels)
-    retain = load_images(train.without(forget_list.sample_ids), labels)
+    retain = load_images(train.without(forget_list.cumulative_ids), labels)
     original = copy.deepcopy(parent).to(device).eval().requires_grad_(False)
     anchor = load_images(manifest.split("anchor"), labels)
     resources = Resources(original=original, forget=forget, anchor=anchor, device=device, seed=params.base.seed)
@@ -119,15 +127,12 @@ def _probe(
     )
 
 
-def _check_parent(layout: Layout) -> str:
-    found, pinned = weights_digest(layout.model("original")), read_parent(layout.parent).weights_digest
-    if pinned is not None and found != pinned:
-        raise BadInput(
-            "unlearning must start from the pinned parent",
-            received=f"weights {found[:12]}... where deletion/parent.json pins {pinned[:12]}...",
-            remedy="restore models/original with dvc checkout, or file the request again to pin anew",
-        )
-    return found
+def _keep_parent(layout: Layout, start: Path) -> None:
+    with replaced_folder(layout.model("unlearned")) as folder:
+        for name in (WEIGHTS, CARD):
+            shutil.copyfile(start / name, folder / name)
+    write_text(layout.metrics("unlearn"), json.dumps({"method": KEPT, "seconds": 0.0}) + "\n")
+    write_text(layout.plot("unlearning.csv"), "step\n")
 
 
 def _loop_settings(params: Params, plan: BatchPlan) -> LoopSettings:

@@ -26,9 +26,8 @@ def evidence(number: int, parent: int, *requests: str) -> VersionEvidence:
         {**named, "model_name": "face", "version": number, "run_id": "r", "store": "s", "provenance": {}}
     )
     made = {"method": "dlfd", "params_digest": "p", "git_commit": "c", "parent_weights_digest": weights(parent)}
-    return VersionEvidence(
-        "2026-01-05T12:00:00Z", registered, None, Unlearned.model_validate({**named, **made}), None, None
-    )
+    unlearned = Unlearned.model_validate({**named, **made})
+    return VersionEvidence("2026-01-05T12:00:00Z", registered, None, unlearned, None, None, lineage=())
 
 
 @pytest.fixture

@@ -110,8 +110,33 @@ def test_people_outside_the_training_split_are_counted(manifest: Manifest) -> No
 def test_covered_and_excluded_requests_are_left_out(manifest: Manifest) -> None:
     """What the parent forgot already or what was withdrawn is not resolved, not even when it matches nothing."""
     covered, excluded, opened = people("9", "8", "c")
-    parent = Parent(covers=(covered.request_id,)).excluding([excluded.request_id])
-    assert resolve([covered, excluded, opened], manifest, parent).request_ids == (opened.request_id,)
+    found = resolve([covered, excluded, opened], manifest, version_covering(covered).excluding([excluded.request_id]))
+    assert found.request_ids == (opened.request_id,)
+    assert found.earlier == ()
+
+
+def version_covering(*requests: DeletionRequest) -> Parent:
+    """Return a pinned version that has forgotten some requests."""
+    covers = tuple(sorted(request.request_id for request in requests))
+    return Parent(kind="version", version=2, weights_digest="f" * 64, unlearnings=1, covers=covers)
+
+
+def test_what_the_parent_forgot_stands_beside_what_is_to_be_forgotten(manifest: Manifest) -> None:
+    """Earlier samples that are still there are named, so that nothing learns from them, and are not forgotten again."""
+    before, opened = people("a", "c")
+    found = resolve([before, opened], manifest, version_covering(before))
+    assert found.sample_ids == (sample("c", 0), sample("c", 1))
+    assert found.earlier == tuple(ForgetRow(sample("a", n), (before.request_id,)) for n in range(2))
+    assert found.cumulative_ids == (sample("a", 0), sample("a", 1), *found.sample_ids)
+    assert set(found.samples_by_request) == {before.request_id, opened.request_id}
+    assert found.digest() != resolve([opened], manifest, Parent()).digest()
+
+
+def test_nothing_new_is_fine_where_a_version_is_the_parent(manifest: Manifest) -> None:
+    """The version is the result; with the original there would be none."""
+    (before,) = people("a")
+    parent = version_covering(before)
+    check_forgettable(resolve([before], manifest, parent), manifest, parent, 0.5)
 
 
 def test_another_key_is_refused_with_both_ids(manifest: Manifest) -> None:
@@ -135,12 +160,12 @@ def test_nothing_or_too_much_to_forget_is_bad_input(
     """No open request, none with a training sample, or more than the largest share."""
     found = resolve(people(*letters), manifest, Parent())
     with pytest.raises(BadInput, match=said):
-        check_forgettable(found, manifest, max_share)
+        check_forgettable(found, manifest, Parent(), max_share)
 
 
 def test_exactly_the_largest_share_is_allowed(manifest: Manifest) -> None:
     """The limit itself is within the limit."""
-    check_forgettable(resolve(people("a", "b", "c"), manifest, Parent()), manifest, 1.0)
+    check_forgettable(resolve(people("a", "b", "c"), manifest, Parent()), manifest, Parent(), 1.0)
 
 
 @settings(deadline=None, max_examples=40)
@@ -150,12 +175,12 @@ def test_exactly_the_largest_share_is_allowed(manifest: Manifest) -> None:
 def test_what_is_written_is_read_back(tmp_path_factory: pytest.TempPathFactory, asked: dict[str, set[str]]) -> None:
     """Rows, counts and digest survive the file."""
     rows = tuple(ForgetRow(key, tuple(sorted(ids))) for key, ids in sorted(asked.items()))
-    written = ForgetList(rows, {name: SampleCount(len(rows), 1) for name in "xyz"})
+    written = ForgetList(rows, {name: SampleCount(len(rows), 1) for name in "xyz"}, earlier=rows[::2])
     path = tmp_path_factory.mktemp("list") / "forget_list.parquet"
     write_forget_list(path, written)
     assert read_forget_list(path) == written
     assert read_forget_list(path).digest() == written.digest()
-    assert pd.read_parquet(path).columns.tolist() == ["sample_id", "request_ids"]
+    assert pd.read_parquet(path).columns.tolist() == ["sample_id", "request_ids", "earlier"]
 
 
 def test_the_digest_tells_lists_apart(manifest: Manifest) -> None:

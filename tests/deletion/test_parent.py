@@ -14,9 +14,10 @@ IDS = [f"req-{number:012x}" for number in range(4)]
 
 def test_what_is_pinned_is_read_back(tmp_path: Path) -> None:
     """Writing and reading gives the same parent."""
-    parent = Parent(covers=(IDS[0],)).excluding([IDS[3], IDS[2]])
-    write_parent(tmp_path / "parent.json", parent)
-    assert read_parent(tmp_path / "parent.json") == parent
+    version = Parent(kind="version", version=2, weights_digest="a" * 64, unlearnings=1, covers=(IDS[0],))
+    for parent in (Parent(), version.excluding([IDS[3], IDS[2]])):
+        write_parent(tmp_path / "parent.json", parent)
+        assert read_parent(tmp_path / "parent.json") == parent
 
 
 def test_exclusion_only_grows() -> None:
@@ -31,6 +32,9 @@ def test_exclusion_only_grows() -> None:
         b"",
         b"[]",
         b'{"kind": "unlearned"}',
+        b'{"kind": "version"}',
+        b'{"kind": "version", "version": 2, "weights_digest": "%s", "unlearnings": 1}' % (b"a" * 64),
+        b'{"kind": "original", "version": 2}',
         b'{"excluded": ["Jane Doe"]}',
         b'{"covers": ["req-000000000001", "req-000000000000"]}',
         b'{"version": 0}',

@@ -19,6 +19,7 @@ POLICY = Policy(
     max_overshoot=0.06,
     max_attack_auc_error=0.05,
     min_nomus=0.6,
+    max_sequential_unlearnings=3,
     min_evidence="present",
     require_complete=True,
 )
@@ -28,10 +29,11 @@ OFF = Policy(
     max_overshoot=None,
     max_attack_auc_error=None,
     min_nomus=None,
+    max_sequential_unlearnings=None,
     min_evidence=None,
     require_complete=False,
 )
-FACTS = Facts(evidence="present", left_out=0)
+FACTS = Facts(evidence="present", left_out=0, unlearnings=1)
 GOOD = {
     "original.accuracy": 0.65,
     "unlearned.accuracy": 0.64,
@@ -79,6 +81,7 @@ def test_good_metrics_pass_with_every_value_named() -> None:
         RuleResult("max_overshoot", -0.01, 0.06, True),
         RuleResult("max_attack_auc_error", 0.02, 0.05, True),
         RuleResult("min_nomus", 0.7, 0.6, True),
+        RuleResult("max_sequential_unlearnings", 1, 3, True),
         RuleResult("min_evidence", 1, 1, True),
         RuleResult("require_complete", 0, 0, True),
     ]
@@ -155,7 +158,28 @@ def test_the_reference_brings_its_own_error() -> None:
 def test_weaker_evidence_than_the_policy_asks_for_fails(evidence: Evidence, policy: str, passed: bool) -> None:
     """Signed is more than present, and present more than missing."""
     asked = Policy.model_validate(OFF.model_dump() | {"min_evidence": policy})
-    assert decide_on_facts(GOOD, Facts(evidence, 0), asked).passed == passed
+    assert decide_on_facts(GOOD, Facts(evidence, 0, 1), asked).passed == passed
+
+
+def test_too_many_unlearnings_upon_each_other_fail() -> None:
+    """The limit itself is allowed; one more calls for training anew."""
+    assert decide_on_facts(GOOD, replace(FACTS, unlearnings=3), POLICY).passed
+    assert _failed(decide_on_facts(GOOD, replace(FACTS, unlearnings=4), POLICY)) == {"max_sequential_unlearnings"}
+    assert decide_on_facts(GOOD, replace(FACTS, unlearnings=400), OFF).passed
+
+
+@pytest.mark.parametrize(
+    ("newest", "failed"),
+    [
+        ({"newest.mia_auc": 0.95, "newest.mia_auc_error": 0.02}, {"max_attack_auc_excess"}),
+        ({"newest.mia_auc": 0.05, "newest.mia_auc_error": 0.02}, {"max_overshoot"}),
+        ({"newest.mia_auc": 0.75, "newest.mia_auc_error": 0.13}, set()),
+        ({"newest.mia_auc": 0.5}, {"max_attack_auc_excess", "max_overshoot"}),
+    ],
+)
+def test_the_newest_requests_are_judged_by_themselves(newest: Metrics, failed: set[str]) -> None:
+    """Many forgotten before do not hide a newest one who is not; few photos must be sure; a missing error fails."""
+    assert _failed(decide({**GOOD, **newest}, POLICY)) == failed
 
 
 def test_one_sample_left_out_fails() -> None:

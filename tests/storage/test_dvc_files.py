@@ -7,11 +7,13 @@ import sys
 from pathlib import Path
 
 import pytest
+import yaml
 from dvc.repo import Repo
 
 from dlfd_ops.errors import BadInput
-from dlfd_ops.storage.dvc_files import require_repository, track
+from dlfd_ops.storage.dvc_files import freeze, require_repository, track
 
+PROJECT = Path(__file__).parents[2]
 FILE = Path("deletion/requests.csv")
 
 
@@ -90,3 +92,25 @@ def test_what_dvc_refuses_is_bad_input(repository: Path) -> None:
     with pytest.raises(BadInput, match="DVC must be able to add") as caught:
         track([Path("deletion/missing.csv")], repository)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("text", ["stages:\n  train:\n    cmd: a\n  other:\n    cmd: b # train:\n", None])
+def test_freezing_adds_one_line(tmp_path: Path, text: str | None) -> None:
+    """Comments, order and variables stay, only once, and DVC reads it; another stage is none of its business."""
+    (tmp_path / "dvc.yaml").write_text(text or (PROJECT / "dvc.yaml").read_text())
+    before = (tmp_path / "dvc.yaml").read_text()
+    assert freeze("train", tmp_path)
+    assert not freeze("train", tmp_path)
+    assert not freeze("absent", tmp_path)
+    after = (tmp_path / "dvc.yaml").read_text()
+    assert after.replace("    frozen: true\n", "", 1) == before
+    assert yaml.safe_load(after)["stages"]["train"]["frozen"] is True
+
+
+@pytest.mark.parametrize("text", ["", "stages: [train]\n", "stages: {train: {cmd: a}}\n", ":\n  - ]"])
+def test_a_pipeline_of_another_layout_is_not_touched(tmp_path: Path, text: str) -> None:
+    """One line says what to write by hand."""
+    (tmp_path / "dvc.yaml").write_text(text)
+    with pytest.raises(BadInput, match="frozen: true"):
+        freeze("train", tmp_path)
+    assert (tmp_path / "dvc.yaml").read_text() == text

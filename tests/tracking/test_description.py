@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from dlfd_ops.evaluation.gate import Decision, RuleResult
 from dlfd_ops.tracking.description import MAX_LENGTH, Forgotten, describe_original, describe_unlearned, escape
 
@@ -20,7 +22,7 @@ DECISION = Decision(
 def text(requests: int = 2, metrics: dict[str, float] | None = None) -> str:
     """Return the description of an unlearned version."""
     ids = [f"req-{number:012x}" for number in range(requests)]
-    forgotten = Forgotten("dlfd/anchored", ids, 1234, "f" * 64, original_version=1)
+    forgotten = Forgotten("dlfd/anchored", ids, 1234, "f" * 64, parent_version=1, unlearnings=1, max_unlearnings=10)
     return describe_unlearned(forgotten, METRICS if metrics is None else metrics, DECISION, {"Weights": "a" * 64})
 
 
@@ -37,6 +39,16 @@ def test_states_what_was_forgotten_and_from_which_model() -> None:
     assert "2 deletion requests" in written
     assert "`req-000000000001`" in written
     assert "version 1" in written
+
+
+def test_says_what_was_forgotten_before_and_when_to_train_anew() -> None:
+    """Earlier requests are counted by how their evidence came about; at the policy's limit the text advises."""
+    chain = Forgotten("m", ["req-1"], 5, "f" * 64, 4, unlearnings=3, max_unlearnings=10, earlier=["a", "b"], carried=1)
+    written = describe_unlearned(chain, METRICS, DECISION, {})
+    assert "forgotten 2 requests before" in written
+    assert "1 measured again on this version, 1 carried over" in written
+    assert "train a new original" not in written
+    assert "train a new original" in describe_unlearned(replace(chain, unlearnings=10), METRICS, DECISION, {})
 
 
 def test_shows_the_numbers_of_every_model_that_has_some() -> None:

@@ -22,7 +22,9 @@ from PIL import Image
 from dlfd_ops.audit.ledger import Ledger
 from dlfd_ops.data.manifest import Manifest, ManifestInfo, read_manifest, write_manifest
 from dlfd_ops.deletion.forget_list import ForgetList, ForgetRow, SampleCount, read_forget_list, write_forget_list
+from dlfd_ops.deletion.parent import Parent, write_parent
 from dlfd_ops.errors import BadInput
+from dlfd_ops.evaluation.forgotten import read_forgotten, to_metrics
 from dlfd_ops.evaluation.report import ModelEvaluation, evaluate_model
 from dlfd_ops.evaluation.results import RetrainedRecord, flatten, read_metrics, write_retrained
 from dlfd_ops.models.checkpoint import save_classifier, weights_digest
@@ -107,6 +109,7 @@ def template(tmp_path_factory: pytest.TempPathFactory) -> Tiny:
     _forget(root, list(manifest.split("train").rows["sample_id"])[:NUM_FORGET])
     for seed, name in enumerate(("original", "unlearned")):
         save_classifier(_model(seed), root / "models" / name)
+    write_parent(root / "deletion/parent.json", Parent())
     (root / "metrics").mkdir()
     (root / "metrics/train.json").write_text('{"seconds": 3.5}')
     (root / "metrics/unlearn.json").write_text('{"seconds": 1.25, "method": "dlfd"}')
@@ -205,7 +208,10 @@ def test_running_again_changes_nothing_and_is_recorded_once(judged: Judged) -> N
     assert (event.kind, key.kind) == ("evaluated", "signing_key")
     assert event.data["weights_digest"] == weights_digest(judged.root / "models/unlearned")
     assert event.data["forget_list_digest"] == judged.forget_list.digest()
-    assert event.data["metrics"] == flatten({name: judged.metrics[name] for name in ("original", "unlearned")})
+    models = flatten({name: judged.metrics[name] for name in ("original", "unlearned")})
+    by_request = to_metrics(read_forgotten(judged.root / "metrics/forgotten.json"))
+    assert by_request["forgotten.req-0123456789ab.images"] == NUM_FORGET
+    assert event.data["metrics"] == models | by_request
 
 
 def test_a_record_of_another_forget_list_is_left_aside_with_a_warning(

@@ -225,6 +225,7 @@ def test_unlearned_version_carries_every_tag(registered: tuple[Path, Receipt, st
         "dlfd.git_commit": "unknown",
         "dlfd.git_dirty": "unknown",
         "dlfd.parent_version": "1",
+        "dlfd.unlearnings": "1",
         "dlfd.gate": "passed",
         "dlfd.weights_digest": weights_digest(root / "models/unlearned"),
     }
@@ -278,6 +279,7 @@ def test_ledger_records_registration_and_gate(registered: tuple[Path, Receipt, s
         "max_overshoot",
         "max_attack_auc_error",
         "min_evidence",
+        "max_sequential_unlearnings",
         "require_complete",
     }
 
@@ -427,10 +429,14 @@ def test_method_must_be_named(unregistered: Path) -> None:
         register(small_params(), unregistered)
 
 
-def test_pinned_parent_must_be_the_original(unregistered: Path) -> None:
-    """A lineage that is not true is not written."""
-    write_parent(unregistered / "deletion/parent.json", Parent(weights_digest="f" * 64))
-    with pytest.raises(BadInput, match="must pin the model"):
+@pytest.mark.parametrize("weights", [True, False])
+def test_the_pinned_weights_must_be_there(unregistered: Path, weights: bool) -> None:
+    """A lineage that is not true is not written: other weights than those pinned, or none."""
+    pinned = Parent(kind="version", version=1, weights_digest="f" * 64, unlearnings=1, covers=("req-000000000000",))
+    write_parent(unregistered / "deletion/parent.json", pinned)
+    if weights:
+        shutil.copytree(unregistered / "models/original", unregistered / "models/parent")
+    with pytest.raises(BadInput, match="must start from the pinned parent"):
         register(small_params(), unregistered)
     assert not (unregistered / "registry").exists()
 

@@ -1,0 +1,62 @@
+"""Judging a model request by request: measured where the photos are, carried over where they are gone."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from dlfd_ops.deletion.forget_list import ForgetList
+from dlfd_ops.deletion.parent import read_parent
+from dlfd_ops.evaluation.forgotten import FORGOTTEN_FILE, RequestEvidence, carry, measure, read_forgotten
+from dlfd_ops.evaluation.membership import auc_standard_error
+from dlfd_ops.evaluation.predictions import Predictions
+from dlfd_ops.workflows.layout import Layout
+
+_NEWEST = "newest"
+
+
+@dataclass(frozen=True)
+class Forgotten:
+    """What is known about the forgotten.
+
+    Attributes:
+        by_request: evidence of every request whose photos are there, or were when an earlier version was measured.
+        newest: ``mia_auc`` with ``mia_auc_error``, ``accuracy_forget``, ``loss_forget`` and ``images`` of the forget
+            list alone; ``None`` where nothing was forgotten before, so that it would repeat what is said of the whole.
+    """
+
+    by_request: Mapping[str, RequestEvidence]
+    newest: Mapping[str, float] | None
+
+
+def judge_forgotten(
+    layout: Layout, forget_list: ForgetList, predictions: Mapping[str, Predictions], sample_ids: Sequence[str]
+) -> Forgotten:
+    """Judge the unlearned model on each request, and on the forget list alone.
+
+    Args:
+        layout: of the repository; the parent and its evidence are read.
+        forget_list: what was forgotten now and before.
+        predictions: of the unlearned model, for "forget" and "test".
+        sample_ids: the photos of the forget set, in order.
+
+    Raises:
+        BadInput: the parent or its evidence is damaged.
+    """
+    forget, test = predictions["forget"], predictions["test"]
+    measured = measure(forget, test, sample_ids, forget_list.samples_by_request)
+    before = read_forgotten(layout.parent_model / FORGOTTEN_FILE)
+    by_request = carry(measured, before, read_parent(layout.parent).covers)
+    if not (forget_list.rows and forget_list.earlier):
+        return Forgotten(by_request, None)
+    newest = measure(forget, test, sample_ids, {_NEWEST: forget_list.sample_ids})[_NEWEST]
+    return Forgotten(
+        by_request,
+        {
+            "mia_auc": newest.mia_auc,
+            "mia_auc_error": auc_standard_error(newest.mia_auc, newest.images, len(test)),
+            "accuracy_forget": newest.accuracy,
+            "loss_forget": newest.loss,
+            "images": newest.images,
+        },
+    )

@@ -1,0 +1,46 @@
+"""Where an unlearning starts: the pinned parent, with its weights checked."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from dlfd_ops.deletion.parent import Parent, read_parent
+from dlfd_ops.errors import BadInput
+from dlfd_ops.models.checkpoint import weights_digest
+from dlfd_ops.workflows.layout import Layout
+
+
+@dataclass(frozen=True)
+class Start:
+    """What an unlearning starts from.
+
+    Attributes:
+        parent: as pinned.
+        folder: of its weights.
+        digest: SHA-256 of them.
+    """
+
+    parent: Parent
+    folder: Path
+    digest: str
+
+
+def read_start(layout: Layout) -> Start:
+    """Return what the unlearning starts from.
+
+    Raises:
+        BadInput: the pin is missing or damaged, or the weights are not those that are pinned.
+    """
+    parent = read_parent(layout.parent)
+    folder = layout.model("original") if parent.kind == "original" else layout.parent_model
+    if parent.weights_digest is None:
+        return Start(parent, folder, weights_digest(folder))
+    found = weights_digest(folder) if folder.is_dir() else "nothing"
+    if found != parent.weights_digest:
+        raise BadInput(
+            "unlearning must start from the pinned parent",
+            received=f"weights {found[:12]}... where deletion/parent.json pins {parent.weights_digest[:12]}...",
+            remedy=f"restore {folder} and deletion/parent.json with dvc checkout",
+        )
+    return Start(parent, folder, found)

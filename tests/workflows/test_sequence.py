@@ -1,0 +1,265 @@
+"""Requests that keep coming: each unlearning starts from the version that serves, and nobody comes back.
+
+The stages run in this process, in the order of the pipeline; only the training and the parameters are small.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import shutil
+import subprocess
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from dvc.repo import Repo
+from mlflow import MlflowClient
+
+from dlfd_ops.audit.ledger import Ledger
+from dlfd_ops.data.identity import load_key
+from dlfd_ops.data.manifest import read_manifest
+from dlfd_ops.data.synthetic_faces.dataset import Recipe, generate
+from dlfd_ops.deletion.forget_list import read_forget_list
+from dlfd_ops.deletion.parent import Parent, read_parent
+from dlfd_ops.deletion.suppression import append_suppressed, suppress_sample, suppress_subject
+from dlfd_ops.errors import BadInput
+from dlfd_ops.models.checkpoint import weights_digest
+from dlfd_ops.params import Params, load_params
+from dlfd_ops.workflows.audit import report, verify
+from dlfd_ops.workflows.evaluate import evaluate
+from dlfd_ops.workflows.forget_list import forget_list
+from dlfd_ops.workflows.layout import Layout
+from dlfd_ops.workflows.prepare import prepare
+from dlfd_ops.workflows.register import Receipt, register
+from dlfd_ops.workflows.requests import Wish, add_requests, list_requests, pin_again, withdraw
+from dlfd_ops.workflows.train import train
+from dlfd_ops.workflows.unlearn import unlearn
+from tests.pipeline.project import REPOSITORY, TINY, Project
+
+SUBJECTS = 24
+LENIENT = {
+    "max_accuracy_drop": 1.0,
+    "max_attack_auc_excess": 0.5,
+    "max_overshoot": 0.5,
+    "max_attack_auc_error": 0.5,
+    "max_sequential_unlearnings": 2,
+}
+LAYOUT = Layout()
+
+
+@dataclass(frozen=True)
+class Round:
+    """What one round of the pipeline left: copies, as the next one overwrites the files."""
+
+    parent: Parent
+    receipt: Receipt
+    tags: dict[str, str]
+    metrics: dict[str, Any]
+    forgotten: dict[str, Any]
+    start: str
+
+
+@dataclass(frozen=True)
+class Story:
+    """A repository in which two requests were fulfilled one upon the other, then the first person's data erased."""
+
+    root: Path
+    asked: list[str]
+    rounds: list[Round]
+
+
+def client() -> MlflowClient:
+    """Return MLflow's own client on the repository's store."""
+    return MlflowClient(f"sqlite:///{Path('mlflow.db').resolve()}")
+
+
+def pass_through(params: Params) -> Round:
+    """Run the stages after training once and return what they left."""
+    prepare(params)
+    forget_list(params)
+    parent = read_parent(LAYOUT.parent)
+    start = weights_digest(LAYOUT.model("original" if parent.kind == "original" else "parent"))
+    unlearn(params)
+    metrics = evaluate(params)
+    receipt = register(params)
+    report(params)
+    return Round(
+        parent=parent,
+        receipt=receipt,
+        tags=dict(client().get_model_version(receipt.model_name, str(receipt.version)).tags),
+        metrics=metrics,
+        forgotten=json.loads(LAYOUT.metrics("forgotten").read_text()),
+        start=start,
+    )
+
+
+def promote(receipt: Receipt) -> None:
+    """Let a version serve."""
+    client().set_registered_model_alias(receipt.model_name, "champion", str(receipt.version))
+
+
+def trained_people() -> list[str]:
+    """Return the raw names of people in the training split, in order."""
+    rows = read_manifest(LAYOUT.manifest).split("train").rows
+    keys, key = set(rows["subject_key"]), load_key()
+    return [name for number in range(SUBJECTS) if key.subject_key(name := f"person-{number:05d}") in keys]
+
+
+def erase(name: str, request_id: str) -> None:
+    """Remove a person's data as an erasure does: off the raw data, onto the suppression list, parent pinned again."""
+    key, raw = load_key(), Path("data/raw")
+    with (raw / "labels.csv").open(newline="") as stream:
+        rows = list(csv.DictReader(stream))
+    entries = [suppress_subject(key.key_id, key.subject_key(name), request_id)]
+    for row in rows:
+        if row["subject_id"] == name:
+            entries.append(suppress_sample(key, key.sample_id((raw / row["image"]).read_bytes()), request_id))
+            (raw / row["image"]).unlink()
+    with (raw / "labels.csv").open("w", newline="") as stream:
+        writer = csv.DictWriter(stream, list(rows[0]))
+        writer.writeheader()
+        writer.writerows(row for row in rows if row["subject_id"] != name)
+    append_suppressed(entries)
+    pin_again()
+
+
+@pytest.fixture(scope="module")
+def story(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Story]:
+    """Ask, unlearn, promote; ask again, unlearn, promote; erase the first person and run once more."""
+    root = tmp_path_factory.mktemp("repository")
+    subprocess.run(["git", "init", "-q", str(root)], check=True)
+    Repo.init(str(root)).close()
+    shutil.copy(REPOSITORY / "dvc.yaml", root)
+    shutil.copy(REPOSITORY / "params.yaml", root)
+    Project(root).set_params(**TINY)
+    Project(root).set_params(register={"policy": LENIENT})
+    before = Path.cwd()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.delenv("DLFD_SECRET_KEY", raising=False)
+        patch.delenv("MLFLOW_TRACKING_URI", raising=False)
+        os.chdir(root)
+        generate(Path("data/raw"), Recipe(subjects=SUBJECTS))
+        append_suppressed([])
+        Path("metrics").mkdir()
+        Path("metrics/retrained.json").write_text("{}\n")
+        params = load_params()
+        prepare(params)
+        train(params)
+        first, second = trained_people()[:2]
+        asked = [ask(first)]
+        rounds = [pass_through(params)]
+        promote(rounds[0].receipt)
+        asked.append(ask(second))
+        rounds.append(pass_through(params))
+        promote(rounds[1].receipt)
+        erase(first, asked[0])
+        rounds.append(pass_through(params))
+        yield Story(root, asked, rounds)
+        os.chdir(before)
+
+
+def ask(name: str) -> str:
+    """File a request and return its id."""
+    return add_requests([Wish("gdpr", subject=name)])[0].request.request_id
+
+
+def test_the_first_request_starts_from_the_original(story: Story) -> None:
+    """Without a version nothing is pinned but the original, and DVC tracks a note in the place of weights."""
+    assert story.rounds[0].parent == Parent()
+    assert story.rounds[0].tags["dlfd.parent_version"] == "1"
+
+
+def test_the_next_request_starts_from_the_champion(story: Story) -> None:
+    """Version, weights and covered requests are pinned; the unlearning starts from those very weights."""
+    first, second = story.rounds[:2]
+    pinned = second.parent
+    assert (pinned.kind, pinned.version, pinned.unlearnings) == ("version", first.receipt.version, 1)
+    assert pinned.weights_digest == first.receipt.weights_digest == second.start
+    assert pinned.covers == (story.asked[0],)
+    assert second.receipt.parent_version == first.receipt.version
+    unlearned = [event.data for event in Ledger().events() if event.kind == "unlearned"]
+    assert unlearned[1]["parent_weights_digest"] == first.receipt.weights_digest
+    assert unlearned[1]["request_ids"] == [story.asked[1]]
+
+
+def test_a_version_names_all_that_it_has_forgotten(story: Story) -> None:
+    """Tags and ledger are cumulative; the stage's own list holds what is new."""
+    second = story.rounds[1]
+    assert second.tags["dlfd.request_ids"] == ",".join(sorted(story.asked))
+    assert second.tags["dlfd.unlearnings"] == "2"
+    registered = [event.data for event in Ledger().events() if event.kind == "registered"]
+    assert registered[-1]["request_ids"] == sorted(story.asked)
+    assert {status.state for status in list_requests()} == {"fulfilled"}
+
+
+def test_what_was_forgotten_before_is_measured_again(story: Story) -> None:
+    """While the photos are there, every request is measured on the new model, and the newest ones by themselves."""
+    second = story.rounds[1]
+    assert set(second.forgotten) == set(story.asked)
+    assert not any(one["carried"] for one in second.forgotten.values())
+    assert second.metrics["newest"]["images"] == second.forgotten[story.asked[1]]["images"]
+    assert "newest" not in story.rounds[0].metrics
+
+
+def test_after_an_erasure_the_pipeline_stands_on_what_it_has(story: Story) -> None:
+    """Nothing new to forget: the champion is the result, no version is added, and the lost evidence is carried."""
+    second, third = story.rounds[1:]
+    assert third.parent.version == second.receipt.version
+    assert third.receipt == second.receipt
+    assert weights_digest(LAYOUT.model("unlearned")) == second.receipt.weights_digest
+    gone, kept = (third.forgotten[request_id] for request_id in story.asked)
+    assert gone == second.forgotten[story.asked[0]] | {"carried": True, "version": second.receipt.version}
+    assert not kept["carried"]
+    assert read_forget_list(LAYOUT.forget_list).request_ids == ()
+
+
+def test_training_is_frozen_once_a_version_serves(story: Story) -> None:
+    """A changed raw folder must not retrain the accepted original."""
+    assert yaml.safe_load(Path("dvc.yaml").read_text())["stages"]["train"]["frozen"] is True
+
+
+def test_the_audit_follows_the_chain(story: Story) -> None:
+    """Files, weights, tags and ledger agree at the end, with the original at the root of the lineage."""
+    outcome = verify()
+    assert not outcome.findings, outcome.findings
+
+
+def test_a_request_after_the_erasure_needs_no_erased_data(story: Story, tmp_path: Path) -> None:
+    """The list holds the new person, the parent covers the erased one, and a withdrawal changes the list only."""
+    folder = tmp_path / "copy"
+    shutil.copytree(story.root, folder, symlinks=True)
+    before = Path.cwd()
+    os.chdir(folder)
+    try:
+        request_id = ask(trained_people()[2])
+        assert forget_list(load_params()).request_ids == (request_id,)
+        assert read_parent(LAYOUT.parent).version == story.rounds[1].receipt.version
+        withdraw(request_id)
+        assert forget_list(load_params()).request_ids == ()
+    finally:
+        os.chdir(before)
+
+
+def test_nothing_starts_from_a_model_that_knows_the_erased(story: Story, tmp_path: Path) -> None:
+    """With the alias gone, or moved to a version of somebody else, the erased person is not learned again."""
+    folder = tmp_path / "copy"
+    shutil.copytree(story.root, folder, symlinks=True)
+    before = Path.cwd()
+    os.chdir(folder)
+    try:
+        name = story.rounds[0].receipt.model_name
+        client().delete_registered_model_alias(name, "champion")
+        pin_again()
+        assert read_parent(LAYOUT.parent).version == story.rounds[1].receipt.version
+        client().copy_model_version(f"models:/{name}/1", "another")
+        foreign = client().create_model_version(name, source=str(client().get_model_version(name, "2").source))
+        client().set_registered_model_alias(name, "champion", foreign.version)
+        with pytest.raises(BadInput, match="the champion must be a version that the ledger registered"):
+            pin_again()
+    finally:
+        os.chdir(before)
