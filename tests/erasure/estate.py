@@ -20,7 +20,9 @@ from dlfd_ops.audit.ledger import Ledger
 from dlfd_ops.data.manifest import read_manifest
 from dlfd_ops.data.synthetic_faces.dataset import Recipe, generate
 from dlfd_ops.files import write_text
+from dlfd_ops.models.checkpoint import WEIGHTS
 from dlfd_ops.params import Params, load_params
+from dlfd_ops.tracking.packaging import CHECKPOINT
 from dlfd_ops.tracking.store import open_store
 from dlfd_ops.workflows.prepare import prepare
 from dlfd_ops.workflows.requests import Wish, add_requests
@@ -208,6 +210,18 @@ def _fulfil(estate: Estate) -> None:
     common: dict[str, Any] = {"request_ids": list(estate.request_ids), "forget_list_digest": "f" * 64}
     ledger = Ledger()
     ledger.append("resolved", {**common, "forget_count": 4, "manifest_digest": digest})
+    weights = {name: hashlib.sha256(name.encode()).hexdigest() for name in ("original", "unlearned")}
+    ledger.append(
+        "unlearned",
+        {
+            **common,
+            "method": "dlfd/anchored",
+            "params_digest": "e" * 64,
+            "parent_weights_digest": weights["original"],
+            "weights_digest": weights["unlearned"],
+            "git_commit": "0" * 40,
+        },
+    )
     ledger.append(
         "registered",
         {
@@ -215,7 +229,7 @@ def _fulfil(estate: Estate) -> None:
             "model_name": MODEL,
             "version": unlearned,
             "run_id": "run",
-            "weights_digest": "b" * 64,
+            "weights_digest": weights["unlearned"],
             "store": store.description,
             "provenance": {},
         },
@@ -237,6 +251,7 @@ def _register(estate: Estate, name: str) -> int:
     model = store.client.create_logged_model(experiment, name=MODEL)
     folder = estate.top / f"model-{name}"
     write_text(folder / "weights", name)
+    write_text(folder / CHECKPOINT / WEIGHTS, name)
     store.client.log_model_artifacts(str(model.model_id), str(folder))
     with store.as_default():
         version = store.client.create_model_version(MODEL, source=str(model.model_uri), model_id=str(model.model_id))

@@ -143,6 +143,12 @@ def test_dvc_works_and_nothing_runs_again(erased: Estate) -> None:
     with Repo(".") as repo:
         assert repo.status() == {}
         for remote in ("disk", "cloud"):
+            # The next unlearning starts from another version now: its pin is new, and nothing else is.
+            assert {str(Path(path).parts[0]) for path in repo.status(cloud=True, remote=remote)} <= {
+                "deletion",
+                "models",
+            }
+            repo.push(remote=remote)
             assert repo.status(cloud=True, remote=remote) == {}
         repo.checkout(force=True)
         assert repo.reproduce() == []

@@ -33,7 +33,7 @@ def lived(tmp_path_factory: pytest.TempPathFactory) -> Project:
             "batch_size": 16,
             "forget_batch_size": 8,
             "probe": {"every": 4, "images": 16},
-            "dlfd": {"anchored": {"bank_size": 16}},
+            "anchor_batch_size": 8,
         },
         evaluate={"attack_splits": 2},
     )
