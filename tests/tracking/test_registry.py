@@ -103,6 +103,24 @@ def test_version_is_loaded_by_its_name(registry: Registry, entry: Entry, store: 
     load_classifier(folder / "checkpoint")
 
 
+def test_a_run_whose_registration_broke_off_registers_its_model_again(
+    registry: Registry, entry: Entry, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The upload failed after the model was named as the run's output: the same run names it once and goes on."""
+
+    def break_off(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(mlflow.MlflowClient, "log_model_artifacts", break_off)
+        with pytest.raises(KeyboardInterrupt):
+            registry.register(entry)
+    assert registry.register(entry).version == 1
+    outputs = store.client.get_run(entry.run_id).outputs
+    assert outputs is not None
+    assert len(outputs.model_outputs) == 1
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("point", ["finalize_logged_model", "create_model_version"])
 def test_killed_registration_is_taken_up_again(
