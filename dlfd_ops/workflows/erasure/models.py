@@ -10,13 +10,13 @@ from dlfd_ops.data.identity import SecretKey
 from dlfd_ops.deletion.erasure import RESIDUE, Target
 from dlfd_ops.errors import BadInput
 from dlfd_ops.params import Params
+from dlfd_ops.tracking.aliases import CHAMPION
 from dlfd_ops.tracking.removal import StoredModel, stored_models
 from dlfd_ops.tracking.runs import experiment_name
 from dlfd_ops.tracking.store import Store, open_store
 from dlfd_ops.workflows.erasure.people import People
 from dlfd_ops.workflows.layout import Layout
 
-CHAMPION = "champion"
 PROMOTE = "promote a version that forgot them, then run this command again"
 
 
