@@ -1,0 +1,114 @@
+"""One unlearning run, wherever its sets come from: the same for the stage and for the benchmark."""
+
+from __future__ import annotations
+
+import copy
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from dlfd_ops.data.images import LabelledImages, load_images
+from dlfd_ops.data.manifest import Manifest
+from dlfd_ops.evaluation.probe import ForgettingProbe
+from dlfd_ops.models.classifier import Classifier
+from dlfd_ops.params import Params
+from dlfd_ops.training.batches import BatchPlan
+from dlfd_ops.training.loop import LoopSettings
+from dlfd_ops.unlearning.dlfd.schedule import DynamicForgetting
+from dlfd_ops.unlearning.method import Resources
+from dlfd_ops.unlearning.objective import Source, UnlearningObjective
+from dlfd_ops.unlearning.registry import build_method, method_name
+
+if TYPE_CHECKING:
+    from accelerate import Accelerator
+
+PROBE_SPLITS = 10
+PROBE_BATCH_SIZE = 256
+
+
+@dataclass(frozen=True)
+class UnlearningSets:
+    """The people of one unlearning.
+
+    Attributes:
+        retain: training samples that stay.
+        forget: training samples that go.
+        anchor: people that the original never trained on, for the method to use.
+        validation: people that no model trains on; the probe measures on them.
+    """
+
+    retain: LabelledImages
+    forget: LabelledImages
+    anchor: LabelledImages
+    validation: LabelledImages
+
+
+def load_unlearning_sets(
+    manifest: Manifest, *, forget: Manifest, retain: Manifest, labels: tuple[str, ...]
+) -> UnlearningSets:
+    """Read the images of ``forget`` and ``retain``, and the anchor and validation people of ``manifest``.
+
+    Raises:
+        BadInput: an image is missing, or a label does not fit.
+    """
+    return UnlearningSets(
+        retain=load_images(retain, labels),
+        forget=load_images(forget, labels),
+        anchor=load_images(manifest.split("anchor"), labels),
+        validation=load_images(manifest.split("validation"), labels),
+    )
+
+
+def build_objective(
+    params: Params, sets: UnlearningSets, parent: Classifier, accelerator: Accelerator
+) -> tuple[UnlearningObjective, LoopSettings]:
+    """Return the objective of the section ``unlearn``, and how long and how fast it is minimised.
+
+    Args:
+        params: the sections ``base`` and ``unlearn``.
+        sets: who stays and who goes.
+        parent: where to start from; a frozen copy of it is kept as the original.
+        accelerator: of this process.
+    """
+    settings, seed, device = params.unlearn, params.base.seed, accelerator.device
+    original = copy.deepcopy(parent).to(device).eval().requires_grad_(False)
+    resources = Resources(original=original, forget=sets.forget, anchor=sets.anchor, device=device, seed=seed)
+    plan = BatchPlan(len(sets.retain), settings.batch_size, seed)
+    objective = UnlearningObjective(
+        build_method(settings, resources),
+        retain=Source.on(device, sets.retain, plan),
+        forget=Source.on(device, sets.forget, BatchPlan(len(sets.forget), settings.forget_batch_size, seed + 1)),
+        anchor=Source.on(device, sets.anchor, BatchPlan(len(sets.anchor), settings.anchor_batch_size, seed + 2)),
+        probe=_probe(params, sets, accelerator),
+        schedule=DynamicForgetting(threshold=settings.probe.threshold, every=settings.probe.every),
+        num_steps=settings.epochs * plan.steps_per_epoch,
+        rank=accelerator.process_index,
+        num_processes=accelerator.num_processes,
+    )
+    return objective, _loop_settings(params, plan)
+
+
+def _probe(params: Params, sets: UnlearningSets, accelerator: Accelerator) -> ForgettingProbe:
+    return ForgettingProbe(
+        sets.forget,
+        sets.validation,
+        images=params.unlearn.probe.images,
+        splits=PROBE_SPLITS,
+        batch_size=PROBE_BATCH_SIZE,
+        seed=params.base.seed,
+        device=accelerator.device,
+    )
+
+
+def _loop_settings(params: Params, plan: BatchPlan) -> LoopSettings:
+    settings = params.unlearn
+    return LoopSettings(
+        title=method_name(settings),
+        num_steps=settings.epochs * plan.steps_per_epoch,
+        steps_per_epoch=plan.steps_per_epoch,
+        learning_rate=settings.learning_rate,
+        momentum=settings.momentum,
+        weight_decay=settings.weight_decay,
+        gradient_clip=settings.gradient_clip,
+        checkpoint_every=settings.checkpoint_every,
+        seed=params.base.seed,
+    )
