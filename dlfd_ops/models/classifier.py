@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple
 
 import torch
 import torchvision
 from torch import Tensor, nn
+
+Precision = Literal["float32", "bfloat16"]
+"""What the trunk of a model computes in."""
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
@@ -114,7 +118,13 @@ class Classifier(nn.Module, ABC):
 
     Images are (B, 3, S, S) floats in [0, 1]; the normalisation is part of the model, so that pixel space has
     the same valid bounds for every user of it.
+
+    Attributes:
+        precision: that the trunk computes in (see :mod:`dlfd_ops.models.precision`); the weights, and what a pass
+            returns, are float32 in any.
     """
+
+    precision: Precision = "float32"
 
     def __init__(self, card: ModelCard) -> None:
         super().__init__()
@@ -139,16 +149,26 @@ class Classifier(nn.Module, ABC):
         """Return the images in the units that the card's mean and std stand for."""
         return (images - self.get_buffer("mean")) / self.get_buffer("std")
 
+    def _computing(self) -> AbstractContextManager[None]:
+        """Return the context for the expensive part of a pass."""
+        if self.precision == "float32":
+            return nullcontext()
+        # Around one pass only: what is computed outside of the model (losses, transport) stays float32.
+        return torch.autocast(self.get_buffer("mean").device.type, torch.bfloat16)
+
 
 class FaceClassifier(Classifier):
     """A torchvision trunk and the paper's head: 512, 256, 128, outputs, with ReLU and dropout 0.5.
 
-    The features are the (B, 128) activations of the penultimate layer.
+    The features are the (B, 128) activations of the penultimate layer. Neck and head are float32 in any precision:
+    they cost nothing, and logits rounded to eight bits would tie the losses that an attack ranks. The trunk's weights
+    lie channels last, which its convolutions follow; on disk the layout leaves no trace.
     """
 
     def __init__(self, card: ModelCard) -> None:
         super().__init__(card)
-        self.trunk, width = ARCHITECTURES[card.architecture]()
+        trunk, width = ARCHITECTURES[card.architecture]()
+        self.trunk = trunk.to(memory_format=torch.channels_last)
         self.neck = nn.Sequential(
             nn.Linear(width, 256),
             nn.ReLU(),
@@ -170,7 +190,9 @@ class FaceClassifier(Classifier):
 
     def forward(self, images: Tensor) -> Output:
         """Return features and logits for (B, 3, S, S) images in [0, 1]."""
-        features = self.neck(self.trunk(self.normalise(images)))
+        with self._computing():
+            seen = self.trunk(self.normalise(images))
+        features = self.neck(seen.float())
         return Output(features, self.head(features))
 
 

@@ -42,7 +42,8 @@ class WrappedClassifier(Classifier):
 
     def logits(self, images: Tensor) -> Tensor:
         """Return (B, C) logits for (B, 3, S, S) images in [0, 1]."""
-        return _logits(self.inner(self.normalise(images)))
+        with self._computing():
+            return _logits(self.inner(self.normalise(images))).float()
 
     def forward(self, images: Tensor) -> Output:
         """Return features and logits for (B, 3, S, S) images in [0, 1].
@@ -58,7 +59,7 @@ class WrappedClassifier(Classifier):
                 received=f"{self._factory.layer}, which ran {len(seen)} times",
                 remedy="name another layer",
             )
-        return Output(_pooled(seen[0], self._factory.layer), logits)
+        return Output(_pooled(seen[0], self._factory.layer).float(), logits)
 
     @contextmanager
     def _recording(self) -> Iterator[list[Any]]:

@@ -59,7 +59,8 @@ class ResumeCheckpoint:
         parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
         for index, buffer in _section(tensors, "momentum.").items():
             parameter = parameters[int(index)]
-            optimizer.state[parameter][_MOMENTUM] = buffer.to(parameter.device)
+            # In the parameter's own memory layout, as the optimiser made it.
+            optimizer.state[parameter][_MOMENTUM] = torch.empty_like(parameter).copy_(buffer)
         return step, _section(tensors, "extra.")
 
     def clear(self) -> None:

@@ -7,5 +7,8 @@ from accelerate import Accelerator
 
 
 def start_accelerator() -> Accelerator:
-    """Return the accelerator of this process, as its launch profile says; on the CPU where there is no GPU."""
-    return Accelerator(cpu=not torch.cuda.is_available())
+    """Return the accelerator of this process, as its launch profile says; on the CPU where there is no GPU.
+
+    The profile says how many processes and which devices. How to compute is ``base.precision``, whatever it says.
+    """
+    return Accelerator(cpu=not torch.cuda.is_available(), mixed_precision="no")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -13,6 +13,8 @@ from accelerate import Accelerator
 from torch import Tensor, nn
 from tqdm import tqdm
 
+from dlfd_ops.models.classifier import Classifier, Precision
+from dlfd_ops.models.precision import computing_in
 from dlfd_ops.training.checkpoints import ResumeCheckpoint
 from dlfd_ops.training.observer import TrainingObserver
 from dlfd_ops.training.seeding import seed_step
@@ -61,6 +63,7 @@ class LoopSettings:
         gradient_clip: largest norm of the gradient, or None.
         checkpoint_every: steps between two resume checkpoints.
         seed: of dropout and augmentation.
+        precision: that the model computes in during the run.
     """
 
     title: str
@@ -72,11 +75,12 @@ class LoopSettings:
     gradient_clip: float | None
     checkpoint_every: int
     seed: int
+    precision: Precision
 
 
 def run_loop(
     accelerator: Accelerator,
-    model: nn.Module,
+    model: Classifier,
     objective: Objective,
     settings: LoopSettings,
     *,
@@ -103,18 +107,16 @@ def run_loop(
     wrapped = accelerator.prepare(model)
     optimizer = accelerator.prepare(optimizer)
     started = time.perf_counter()
-    steps = range(first, settings.num_steps)
-    for step in tqdm(
-        steps, desc=settings.title, initial=first, total=settings.num_steps, disable=_hide_progress(accelerator)
-    ):
-        seed_step(settings.seed, step, accelerator.process_index)
-        result = _optimise(accelerator, wrapped, optimizer, objective, settings, step=step)
-        done = step + 1
-        if accelerator.is_main_process:
-            _inform(observer, result, settings, done)
-            if done % settings.checkpoint_every == 0 and done < settings.num_steps:
-                seconds = torch.tensor(earlier + time.perf_counter() - started)
-                checkpoint.save(done, model, _plain(optimizer), {**objective.state(), "seconds": seconds})
+    with computing_in(model, settings.precision):
+        for step in _steps(accelerator, first, settings):
+            seed_step(settings.seed, step, accelerator.process_index)
+            result = _optimise(accelerator, wrapped, optimizer, objective, settings, step=step)
+            done = step + 1
+            if accelerator.is_main_process:
+                _inform(observer, result, settings, done)
+                if done % settings.checkpoint_every == 0 and done < settings.num_steps:
+                    seconds = torch.tensor(earlier + time.perf_counter() - started)
+                    checkpoint.save(done, model, _plain(optimizer), {**objective.state(), "seconds": seconds})
     accelerator.wait_for_everyone()
     return float(earlier) + time.perf_counter() - started
 
@@ -135,8 +137,7 @@ def _optimise(
 ) -> StepLoss:
     for group in optimizer.param_groups:
         group["lr"] = cosine_rate(step, settings.num_steps, settings.learning_rate)
-    with accelerator.autocast():
-        result = objective.step_loss(model, step)
+    result = objective.step_loss(model, step)
     optimizer.zero_grad()
     accelerator.backward(result.loss)
     if settings.gradient_clip is not None:
@@ -155,9 +156,11 @@ def _inform(observer: TrainingObserver, result: StepLoss, settings: LoopSettings
         observer.on_epoch(epoch, metrics)
 
 
-def _hide_progress(accelerator: Accelerator) -> bool | None:
-    # None lets tqdm decide: shown on a terminal, hidden in a log.
-    return None if accelerator.is_main_process else True
+def _steps(accelerator: Accelerator, first: int, settings: LoopSettings) -> Iterable[int]:
+    # None lets tqdm decide: the bar is shown on a terminal, hidden in a log.
+    hidden = None if accelerator.is_main_process else True
+    steps = range(first, settings.num_steps)
+    return tqdm(steps, desc=settings.title, initial=first, total=settings.num_steps, disable=hidden)
 
 
 def _plain(optimizer: torch.optim.Optimizer) -> torch.optim.SGD:

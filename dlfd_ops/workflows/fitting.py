@@ -98,4 +98,5 @@ def loop_settings(params: Params, plan: BatchPlan, title: str) -> LoopSettings:
         gradient_clip=None,
         checkpoint_every=train.checkpoint_every * plan.steps_per_epoch,
         seed=params.base.seed,
+        precision=params.base.precision,
     )

@@ -10,6 +10,7 @@ from dlfd_ops.data.images import LabelledImages, load_images
 from dlfd_ops.data.manifest import Manifest
 from dlfd_ops.evaluation.probe import ForgettingProbe
 from dlfd_ops.models.classifier import Classifier
+from dlfd_ops.models.precision import set_precision
 from dlfd_ops.params import Params
 from dlfd_ops.training.batches import BatchPlan
 from dlfd_ops.training.loop import LoopSettings
@@ -68,9 +69,13 @@ def build_objective(
         sets: who stays and who goes.
         parent: where to start from; a frozen copy of it is kept as the original.
         accelerator: of this process.
+
+    Raises:
+        BadInput: the device lacks the number format of ``base.precision``.
     """
     settings, seed, device = params.unlearn, params.base.seed, accelerator.device
     original = copy.deepcopy(parent).to(device).eval().requires_grad_(False)
+    set_precision(original, params.base.precision)
     resources = Resources(original=original, forget=sets.forget, anchor=sets.anchor, device=device, seed=seed)
     plan = BatchPlan(len(sets.retain), settings.batch_size, seed)
     objective = UnlearningObjective(
@@ -111,4 +116,5 @@ def _loop_settings(params: Params, plan: BatchPlan) -> LoopSettings:
         gradient_clip=settings.gradient_clip,
         checkpoint_every=settings.checkpoint_every,
         seed=params.base.seed,
+        precision=params.base.precision,
     )

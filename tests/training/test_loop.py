@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,7 @@ import torch
 from torch import nn
 
 from dlfd_ops.data.images import LabelledImages
-from dlfd_ops.models.classifier import FaceClassifier
+from dlfd_ops.models.classifier import FaceClassifier, Precision
 from dlfd_ops.training.batches import BatchPlan
 from dlfd_ops.training.checkpoints import ResumeCheckpoint
 from dlfd_ops.training.launch import start_accelerator
@@ -29,6 +30,11 @@ SETTINGS = LoopSettings(
     gradient_clip=1.0,
     checkpoint_every=2,
     seed=0,
+    precision="float32",
+)
+
+needs_bfloat16 = pytest.mark.skipif(
+    not torch.ops.mkldnn._is_mkldnn_bf16_supported(), reason="needs a processor with bfloat16"
 )
 
 
@@ -70,26 +76,30 @@ def weights(model: nn.Module) -> torch.Tensor:
     return torch.cat([tensor.detach().double().flatten() for tensor in model.state_dict().values()])
 
 
+@pytest.mark.parametrize("precision", ["float32", pytest.param("bfloat16", marks=needs_bfloat16)])
 def test_a_resumed_run_ends_where_an_unbroken_one_does(
-    tmp_path: Path, make_images: Callable[..., LabelledImages], make_classifier: Callable[..., FaceClassifier]
+    tmp_path: Path,
+    make_images: Callable[..., LabelledImages],
+    make_classifier: Callable[..., FaceClassifier],
+    precision: Precision,
 ) -> None:
-    """Cut between two checkpoints, a second run gives bit for bit the same weights."""
-    data = make_images(24)
+    """Cut between two checkpoints, a second run gives bit for bit the same weights, in either number format."""
+    data, settings = make_images(24), replace(SETTINGS, precision=precision)
     unbroken = make_classifier()
     run_loop(
         start_accelerator(),
         unbroken,
         supervised(data),
-        SETTINGS,
+        settings,
         checkpoint=ResumeCheckpoint(tmp_path / "a", "k"),
         observer=Recorder(),
     )
     cut, checkpoint = supervised(data), ResumeCheckpoint(tmp_path / "b", "k")
     cut.fail_at = 5
     with pytest.raises(KeyboardInterrupt):
-        run_loop(start_accelerator(), make_classifier(), cut, SETTINGS, checkpoint=checkpoint, observer=Recorder())
+        run_loop(start_accelerator(), make_classifier(), cut, settings, checkpoint=checkpoint, observer=Recorder())
     resumed, recorder = make_classifier(seed=99), Recorder()
-    run_loop(start_accelerator(), resumed, supervised(data), SETTINGS, checkpoint=checkpoint, observer=recorder)
+    run_loop(start_accelerator(), resumed, supervised(data), settings, checkpoint=checkpoint, observer=recorder)
     assert torch.equal(weights(resumed), weights(unbroken))
     assert recorder.steps == [6]
     assert recorder.epochs == [2]

@@ -1,0 +1,49 @@
+"""Which number format a classifier computes its trunk in: part of the recipe, never of the machine."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+
+from dlfd_ops.errors import BadInput
+from dlfd_ops.models.classifier import Classifier, Precision
+
+
+@contextmanager
+def computing_in(model: Classifier, precision: Precision) -> Iterator[None]:
+    """Let ``model``, which is on its device already, compute in ``precision`` inside the block.
+
+    Raises:
+        BadInput: its device has no such format.
+    """
+    before = model.precision
+    set_precision(model, precision)
+    try:
+        yield
+    finally:
+        model.precision = before
+
+
+def set_precision(model: Classifier, precision: Precision) -> None:
+    """Let ``model``, which is on its device already, compute in ``precision`` from now on.
+
+    Raises:
+        BadInput: its device has no such format.
+    """
+    device = model.get_buffer("mean").device
+    if precision == "bfloat16" and not _has_bfloat16(device):
+        raise BadInput(
+            "base.precision bfloat16 needs a device that has it",
+            received=f"{device.type} without bfloat16",
+            remedy="run on another machine, or set float32, which gives another model",
+        )
+    model.precision = precision
+
+
+def _has_bfloat16(device: torch.device) -> bool:
+    if device.type == "cuda":
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
+    # oneDNN's own answer; without it torch still computes bfloat16 convolutions, a hundred times slower.
+    return bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
