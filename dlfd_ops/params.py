@@ -204,21 +204,113 @@ class AnchoredSection(Section):
     processes then agree exactly, and the learning rate must be about ten times smaller."""
 
 
+class PublishedSection(Section):
+    """DLFD as the released code of the paper's authors does it; the defaults are their settings for age groups."""
+
+    steps: Annotated[int, Field(ge=1, le=100)] = 15
+    """K, sign-gradient steps a batch."""
+    step_size: Annotated[float, Field(gt=0, le=10)] = 0.4
+    """Size of a step, in normalised pixel values (divided by the standard deviation); there is no bound."""
+    transport_weight: Annotated[float, Field(ge=0)] = 3.0
+    """Of the transport, which has no effect there."""
+    classification_weight: LinearWeight = LinearWeight(start=0.0, end=1.0)
+    """w(t) of the objective."""
+    epsilon: Annotated[float, Field(gt=0, le=10)] = 0.01
+    """Entropic regularisation, in units of the cosine distance (0 to 2)."""
+    iterations: Annotated[int, Field(ge=1, le=10000)] = 50
+    """Largest number of Sinkhorn iterations."""
+
+
 class DlfdSection(Section):
     """Distribution-Level Feature Distancing."""
 
-    variant: Literal["anchored", "paper"]
+    variant: Literal["anchored", "paper", "published"]
     features: Literal["penultimate", "logits"]
-    """Where the transport measures."""
+    """Where the transport measures; ``published`` always takes the logits."""
     sinkhorn: SinkhornSection
     anchored: AnchoredSection
     paper: PaperSection
+    published: PublishedSection = PublishedSection()
+
+
+class NegGradPlusSection(Section):
+    """NegGrad+: descent on the retain set and ascent on the forget set together."""
+
+    retain_share: Annotated[float, Field(gt=0, lt=1)] = 0.95
+    """Weight of the descent; one minus it is that of the ascent."""
+
+
+class LastLayersSection(Section):
+    """CF-k or EU-k: train the last layers only."""
+
+    layers: Annotated[int, Field(ge=1, le=10000)] = 3
+    """k: how many layers train, counted from the output; a layer is a module with parameters of its own. 3 is the whole
+    head of our classifiers."""
+
+
+class UnsirSection(Section):
+    """UNSIR: noise that maximises the error, impair, repair."""
+
+    noise_images: Annotated[int, Field(ge=1, le=65536)] = 256
+    """Largest number of noise images learnt."""
+    noise_steps: Annotated[int, Field(ge=0, le=10000)] = 40
+    """Adam steps that learn the noise."""
+    noise_rate: Annotated[float, Field(gt=0, le=10)] = 0.1
+    """Learning rate of these, in normalised pixel values."""
+    noise_penalty: Annotated[float, Field(ge=0)] = 0.1
+    """Weight of the noise's Euclidean norm, against its loss in nats."""
+    impair_share: Annotated[float, Field(gt=0, le=1)] = 0.5
+    """Share of the run that impairs; the rest repairs."""
+
+
+class ScrubSection(Section):
+    """SCRUB with rewind: away from the original on the forget set, toward it on the retain set, in turns."""
+
+    rounds: Annotated[int, Field(ge=1, le=100)] = 5
+    """Rounds of the run; the model at the end of each is a candidate for the rewind."""
+    max_rounds: Annotated[int, Field(ge=0, le=100)] = 3
+    """Rounds, the first ones, that begin with a max phase."""
+    max_share: Annotated[float, Field(ge=0, lt=1)] = 0.25
+    """Share of such a round's steps that belong to its max phase."""
+    divergence_weight: Annotated[float, Field(ge=0)] = 0.5
+    """Weight of the divergence from the original on the retain set."""
+    classification_weight: Annotated[float, Field(ge=0)] = 1.0
+    """Weight of the loss on the retain set."""
+
+
+class SalunSection(Section):
+    """SalUn: wrong labels for the forget set, taught to the salient weights only."""
+
+    salient_share: Annotated[float, Field(gt=0, le=1)] = 0.5
+    """Share of the weights that may move: those with the largest gradient of the forget loss."""
+    retain_weight: Annotated[float, Field(ge=0)] = 1.0
+    """Weight of the loss on the retain set."""
+
+
+class L1SparseSection(Section):
+    """l1-sparse: fine-tuning under a penalty on the weights' absolute values."""
+
+    penalty: Annotated[float, Field(ge=0, le=1)] = 5e-4
+    """Mean weight of the l1 norm over the run, in nats; it falls linearly from twice that to zero."""
 
 
 class UnlearnSection(Section):
     """The unlearning run: about one epoch over the retain set."""
 
-    method: Literal["dlfd", "fine_tune", "neg_grad"]
+    method: Literal[
+        "dlfd",
+        "retrain",
+        "fine_tune",
+        "neg_grad",
+        "neg_grad_plus",
+        "cf_k",
+        "eu_k",
+        "unsir",
+        "bad_teacher",
+        "scrub",
+        "salun",
+        "l1_sparse",
+    ]
     epochs: Annotated[int, Field(ge=1, le=100)]
     batch_size: Annotated[int, Field(ge=2, le=65536)]
     """Retain images an optimiser step, over all processes together."""
@@ -236,6 +328,13 @@ class UnlearnSection(Section):
     """Optimiser steps between two resume checkpoints."""
     probe: ProbeSection
     dlfd: DlfdSection
+    neg_grad_plus: NegGradPlusSection = NegGradPlusSection()
+    cf_k: LastLayersSection = LastLayersSection()
+    eu_k: LastLayersSection = LastLayersSection()
+    unsir: UnsirSection = UnsirSection()
+    scrub: ScrubSection = ScrubSection()
+    salun: SalunSection = SalunSection()
+    l1_sparse: L1SparseSection = L1SparseSection()
 
 
 class EvaluateSection(Section):

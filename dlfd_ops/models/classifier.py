@@ -149,6 +149,10 @@ class Classifier(nn.Module, ABC):
         """Return the images in the units that the card's mean and std stand for."""
         return (images - self.get_buffer("mean")) / self.get_buffer("std")
 
+    def denormalise(self, images: Tensor) -> Tensor:
+        """Return images in the units that the model takes: the inverse of :meth:`normalise`."""
+        return images * self.get_buffer("std") + self.get_buffer("mean")
+
     def _computing(self) -> AbstractContextManager[None]:
         """Return the context for the expensive part of a pass."""
         if self.precision == "float32":

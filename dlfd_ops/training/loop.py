@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import math
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Protocol
 
 import torch
 from accelerate import Accelerator
@@ -16,6 +16,7 @@ from tqdm import tqdm
 from dlfd_ops.models.classifier import Classifier, Precision
 from dlfd_ops.models.precision import computing_in
 from dlfd_ops.training.checkpoints import ResumeCheckpoint
+from dlfd_ops.training.distributed import unwrapped
 from dlfd_ops.training.observer import TrainingObserver
 from dlfd_ops.training.seeding import seed_step
 
@@ -36,14 +37,34 @@ class StepLoss:
     metrics: Mapping[str, Tensor]
 
 
-class Objective(Protocol):
-    """What is minimised; the loop knows nothing of it but this."""
+class Objective(ABC):
+    """What is minimised; the loop knows nothing of it but this.
 
+    ``model`` is the module itself, but wrapped for several processes in :meth:`step_loss`.
+    """
+
+    def freeze(self, model: nn.Module) -> None:
+        """Take ``requires_grad`` off what must not train, at every start and before anything else."""
+
+    def begin(self, model: nn.Module) -> None:
+        """Change the model once before the first step; a resumed run restores instead."""
+
+    @abstractmethod
     def step_loss(self, model: nn.Module, step: int) -> StepLoss:
         """Return the loss of step ``step`` (from 0) of this process; sets the model's mode (training or evaluation)."""
 
+    def before_update(self, model: nn.Module) -> None:
+        """Change the gradients before they are clipped and applied."""
+
+    def after_update(self, model: nn.Module) -> None:
+        """Change the weights after the optimiser's step."""
+
+    def finish(self, model: nn.Module) -> None:
+        """Choose the final weights once after the last step."""
+
     def state(self) -> dict[str, Tensor]:
         """Return what must survive a restart beyond model and optimiser."""
+        return {}
 
     def restore(self, state: dict[str, Tensor]) -> None:
         """Take back what :meth:`state` returned."""
@@ -94,20 +115,24 @@ def run_loop(
     Returns:
         Seconds of training by the wall clock, those before an interruption included.
     """
+    model.to(accelerator.device)
+    objective.freeze(model)
     optimizer = torch.optim.SGD(
-        model.parameters(),
+        [parameter for parameter in model.parameters() if parameter.requires_grad],
         lr=settings.learning_rate,
         momentum=settings.momentum,
         weight_decay=settings.weight_decay,
     )
-    model.to(accelerator.device)
     first, extra = checkpoint.load(model, optimizer)
     earlier = extra.pop("seconds", torch.zeros(())).item()
-    objective.restore(extra)
-    wrapped = accelerator.prepare(model)
-    optimizer = accelerator.prepare(optimizer)
     started = time.perf_counter()
     with computing_in(model, settings.precision):
+        if first:
+            objective.restore(extra)
+        else:
+            objective.begin(model)
+        wrapped = accelerator.prepare(model)
+        optimizer = accelerator.prepare(optimizer)
         for step in _steps(accelerator, first, settings):
             seed_step(settings.seed, step, accelerator.process_index)
             result = _optimise(accelerator, wrapped, optimizer, objective, settings, step=step)
@@ -117,6 +142,7 @@ def run_loop(
                 if done % settings.checkpoint_every == 0 and done < settings.num_steps:
                     seconds = torch.tensor(earlier + time.perf_counter() - started)
                     checkpoint.save(done, model, _plain(optimizer), {**objective.state(), "seconds": seconds})
+        objective.finish(model)
     accelerator.wait_for_everyone()
     return float(earlier) + time.perf_counter() - started
 
@@ -140,9 +166,11 @@ def _optimise(
     result = objective.step_loss(model, step)
     optimizer.zero_grad()
     accelerator.backward(result.loss)
+    objective.before_update(unwrapped(model))
     if settings.gradient_clip is not None:
         accelerator.clip_grad_norm_(model.parameters(), settings.gradient_clip)
     optimizer.step()
+    objective.after_update(unwrapped(model))
     return result
 
 

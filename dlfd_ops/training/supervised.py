@@ -9,7 +9,7 @@ from dlfd_ops.data.images import LabelledImages
 from dlfd_ops.models.classifier import to_unit
 from dlfd_ops.models.losses import sample_losses
 from dlfd_ops.training.batches import BatchPlan, share
-from dlfd_ops.training.loop import StepLoss
+from dlfd_ops.training.loop import Objective, StepLoss
 
 
 def flip_at_random(images: Tensor) -> Tensor:
@@ -18,7 +18,7 @@ def flip_at_random(images: Tensor) -> Tensor:
     return torch.where(flipped.view(-1, 1, 1, 1), images.flip(3), images)
 
 
-class SupervisedObjective:
+class SupervisedObjective(Objective):
     """Mean loss on shuffled batches of a labelled set held on the device.
 
     Args:
@@ -49,13 +49,6 @@ class SupervisedObjective:
         output = model(flip_at_random(images) if self._flip else images)
         loss = sample_losses(output.logits, targets).mean()
         return StepLoss(loss, {"accuracy": hits(output.logits.detach(), targets).mean()})
-
-    def state(self) -> dict[str, Tensor]:
-        """Nothing but model and optimiser has a state."""
-        return {}
-
-    def restore(self, state: dict[str, Tensor]) -> None:
-        """Nothing to take back."""
 
 
 def hits(logits: Tensor, targets: Tensor) -> Tensor:

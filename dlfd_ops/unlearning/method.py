@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
 
 import torch
 from torch import Tensor, nn
@@ -38,7 +39,8 @@ class UnlearningStep:
         anchor: this process's share of a batch of people that the original never trained on.
         step: from 0.
         progress: of the run, from 0 to below 1.
-        push: whether to push the forget set away (the dynamic schedule); otherwise only repair.
+        push: whether to push the forget set away (the dynamic schedule); otherwise only repair. Always, for a method
+            that does not use the probe.
     """
 
     retain: Batch
@@ -68,28 +70,43 @@ class Resources:
     seed: int
 
 
-class UnlearningMethod(Protocol):
-    """An objective, and nothing but an objective: the loop, the batches and the probe are shared."""
+class UnlearningMethod(ABC):
+    """An objective, and nothing but an objective: the loop, the batches and the probe are shared.
 
-    training_mode: bool
+    A method sets what is particular to it and inherits the rest: the defaults train all weights on :meth:`loss` and
+    carry nothing from step to step. ``model`` is the classifier itself everywhere but in :meth:`loss`, where it may be
+    wrapped for several processes: a loss sends its images through it in one forward pass.
+    """
+
+    training_mode: bool = True
     """Whether the model is in training mode in a step (dropout, moving batch-norm statistics)."""
 
+    uses_probe: bool = False
+    """Whether the method looks at ``push``; the probe does not run for one that does not."""
+
+    def frozen(self, model: nn.Module) -> Sequence[nn.Module]:
+        """Return the layers that the method leaves as they are, normalisation statistics included."""
+        return ()
+
+    def prepare(self, model: nn.Module) -> None:
+        """Change the model, or learn something about it, once before the first step; never on resume."""
+
+    @abstractmethod
     def loss(self, model: nn.Module, step: UnlearningStep) -> StepLoss:
         """Return the loss of a step; its mean over the processes is the loss of the global batch."""
 
+    def before_update(self, model: nn.Module) -> None:
+        """Change the gradients before they are clipped and applied."""
+
+    def after_update(self, model: nn.Module) -> None:
+        """Change the weights after the optimiser's step (what momentum and weight decay must not move)."""
+
+    def finish(self, model: nn.Module) -> None:
+        """Choose the final weights, once after the last step."""
+
     def state(self) -> dict[str, Tensor]:
         """Return what a resumed run needs to go on as an unbroken one would."""
-
-    def restore(self, state: dict[str, Tensor]) -> None:
-        """Take back what :meth:`state` returned."""
-
-
-class Stateless:
-    """A method that carries nothing from step to step."""
-
-    def state(self) -> dict[str, Tensor]:
-        """Nothing."""
         return {}
 
     def restore(self, state: dict[str, Tensor]) -> None:
-        """Nothing to take back."""
+        """Take back what :meth:`state` returned."""

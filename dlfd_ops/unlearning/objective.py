@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import torch
@@ -12,7 +12,7 @@ from dlfd_ops.data.images import LabelledImages
 from dlfd_ops.models.classifier import to_unit
 from dlfd_ops.training.batches import BatchPlan, share
 from dlfd_ops.training.distributed import unwrapped
-from dlfd_ops.training.loop import StepLoss
+from dlfd_ops.training.loop import Objective, StepLoss
 from dlfd_ops.unlearning.dlfd.schedule import DynamicForgetting
 from dlfd_ops.unlearning.method import Batch, UnlearningMethod, UnlearningStep
 
@@ -38,7 +38,7 @@ class Source:
         return Batch(to_unit(self.data.images[indices]), self.data.targets[indices], indices)
 
 
-class UnlearningObjective:
+class UnlearningObjective(Objective):
     """One method over retain batches, each beside a forget batch, under the dynamic schedule.
 
     Args:
@@ -75,13 +75,25 @@ class UnlearningObjective:
         self._num_steps = num_steps
         self._share = {"rank": rank, "num_processes": num_processes}
         self._score = float("nan")
+        self._frozen: Sequence[nn.Module] = ()
+
+    def freeze(self, model: nn.Module) -> None:
+        """Keep the layers that the method leaves alone out of the training."""
+        self._frozen = self._method.frozen(model)
+        for layer in self._frozen:
+            for parameter in layer.parameters(recurse=False):
+                parameter.requires_grad_(False)
+
+    def begin(self, model: nn.Module) -> None:
+        """Let the method prepare the model."""
+        self._method.prepare(model)
 
     def step_loss(self, model: nn.Module, step: int) -> StepLoss:
         """Probe where it is due, then return the method's loss of the step."""
-        if self._schedule.probe_due(step):
+        if self._method.uses_probe and self._schedule.probe_due(step):
             self._score = self._probe(unwrapped(model))
-        model.train(self._method.training_mode)
-        push = self._schedule.push(self._score)
+        self._set_modes(model)
+        push = self._schedule.push(self._score) if self._method.uses_probe else True
         result = self._method.loss(
             model,
             UnlearningStep(
@@ -93,8 +105,22 @@ class UnlearningObjective:
                 push=push,
             ),
         )
+        if not self._method.uses_probe:
+            return result
         schedule = {"forgetting_score": torch.tensor(self._score), "push": torch.tensor(float(push))}
         return StepLoss(result.loss, {**result.metrics, **schedule})
+
+    def before_update(self, model: nn.Module) -> None:
+        """Let the method change the gradients."""
+        self._method.before_update(model)
+
+    def after_update(self, model: nn.Module) -> None:
+        """Let the method change the weights."""
+        self._method.after_update(model)
+
+    def finish(self, model: nn.Module) -> None:
+        """Let the method choose the final weights."""
+        self._method.finish(model)
 
     def state(self) -> dict[str, Tensor]:
         """Return the probe's last score and what the method carries."""
@@ -102,9 +128,13 @@ class UnlearningObjective:
         return {"score": torch.tensor(self._score, dtype=torch.float64), **carried}
 
     def restore(self, state: dict[str, Tensor]) -> None:
-        """Take back what :meth:`state` returned; an empty state is a fresh run."""
-        if not state:
-            return
+        """Take back what :meth:`state` returned."""
         self._score = float(state["score"])
         prefix = "method."
         self._method.restore({k.removeprefix(prefix): v for k, v in state.items() if k.startswith(prefix)})
+
+    def _set_modes(self, model: nn.Module) -> None:
+        model.train(self._method.training_mode)
+        for layer in self._frozen:
+            # The layer's own flag: its children may train.
+            layer.training = False

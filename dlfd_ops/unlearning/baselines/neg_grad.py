@@ -6,10 +6,10 @@ from torch import nn
 
 from dlfd_ops.models.losses import sample_losses
 from dlfd_ops.training.loop import StepLoss
-from dlfd_ops.unlearning.method import Stateless, UnlearningStep
+from dlfd_ops.unlearning.method import UnlearningMethod, UnlearningStep
 
 
-class NegGrad(Stateless):
+class NegGrad(UnlearningMethod):
     """Maximise the mean loss on the forget set.
 
     The baseline of Golatkar, Achille & Soatto (CVPR 2020, arXiv 1911.04933). Objective: -E_forget[loss]. The dynamic
@@ -18,6 +18,7 @@ class NegGrad(Stateless):
     """
 
     training_mode = False
+    uses_probe = True
 
     def loss(self, model: nn.Module, step: UnlearningStep) -> StepLoss:
         """Return minus the mean loss of the forget batch, or zero where there is no push."""

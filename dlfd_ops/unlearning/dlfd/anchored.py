@@ -8,19 +8,19 @@ import torch
 from torch import Tensor, nn
 
 from dlfd_ops.data.images import LabelledImages
-from dlfd_ops.models.classifier import Classifier, Output, to_unit
+from dlfd_ops.models.classifier import Classifier, Output
 from dlfd_ops.models.losses import sample_losses
 from dlfd_ops.training.loop import StepLoss
+from dlfd_ops.unlearning.divergence import divergence
 from dlfd_ops.unlearning.dlfd.partners import Seen, draw_partners, rank_share
-from dlfd_ops.unlearning.method import Resources, Stateless, UnlearningStep
+from dlfd_ops.unlearning.method import Resources, UnlearningMethod, UnlearningStep
+from dlfd_ops.unlearning.passes import logits_of, sweep, taught_logits
 
 if TYPE_CHECKING:
     from dlfd_ops.params import DlfdSection
 
-VIEW_BATCH_SIZE = 256
 
-
-class AnchoredDlfd(Stateless):
+class AnchoredDlfd(UnlearningMethod):
     """Move the predictions on the forget people, as a distribution, onto those on people the model has never seen.
 
     Before the first step the original looks at the forget set F and at the anchor set A. An entropic transport plan
@@ -41,6 +41,7 @@ class AnchoredDlfd(Stateless):
     """
 
     training_mode = False
+    uses_probe = True
 
     def __init__(self, settings: DlfdSection, resources: Resources) -> None:
         self._settings = settings.anchored
@@ -52,13 +53,12 @@ class AnchoredDlfd(Stateless):
         if self._settings.batch_norm == "moving":
             _move_batch_norm(model)
         retain, anchor = step.retain.images, step.anchor.images
-        images = [retain, anchor, step.forget.images] if step.push else [retain, anchor]
-        logits = model(torch.cat(images)).logits.split([len(part) for part in images])
+        logits = logits_of(model, *([retain, anchor, step.forget.images] if step.push else [retain, anchor]))
         parts = {"retain": self._distillation(logits[0], retain), "anchor": self._distillation(logits[1], anchor)}
         total = self._settings.retain_weight * parts["retain"] + self._settings.anchor_weight * parts["anchor"]
         if step.push:
             taught = self._targets[step.forget.indices.to(self._targets.device)]
-            parts["forget"] = divergence(taught, logits[2].float(), multi_label=self._multi_label)
+            parts["forget"] = divergence(taught, logits[2], multi_label=self._multi_label)
             total = total + self._settings.forget_weight * parts["forget"]
         return StepLoss(total, {name: value.detach() for name, value in parts.items()})
 
@@ -67,22 +67,7 @@ class AnchoredDlfd(Stateless):
         return self._original.card.multi_label
 
     def _distillation(self, logits: Tensor, images: Tensor) -> Tensor:
-        with torch.no_grad():
-            taught = self._original(images).logits.float()
-        return divergence(taught, logits.float(), multi_label=self._multi_label)
-
-
-def divergence(taught: Tensor, logits: Tensor, *, multi_label: bool) -> Tensor:
-    """Return the mean KL divergence from the taught predictions, for (B, C) logits.
-
-    Over the classes of a single label, or the mean over several binary labels.
-    """
-    if multi_label:
-        taught = torch.stack([nn.functional.logsigmoid(taught), nn.functional.logsigmoid(-taught)], dim=2)
-        logits = torch.stack([nn.functional.logsigmoid(logits), nn.functional.logsigmoid(-logits)], dim=2)
-    else:
-        taught, logits = taught.log_softmax(dim=1).unsqueeze(1), logits.log_softmax(dim=1).unsqueeze(1)
-    return (taught.exp() * (taught - logits)).sum(dim=2).mean()
+        return divergence(taught_logits(self._original, images), logits, multi_label=self._multi_label)
 
 
 def _targets_of_partners(settings: DlfdSection, resources: Resources) -> Tensor:
@@ -113,10 +98,7 @@ def _layer(view: Output, layer: str) -> Tensor:
 @torch.no_grad()
 def _look(model: Classifier, data: LabelledImages, device: torch.device, *, mirror: bool) -> Output:
     """Return features and logits of all samples, on the CPU."""
-    views = []
-    for start in range(0, len(data), VIEW_BATCH_SIZE):
-        view = to_unit(data.images[start : start + VIEW_BATCH_SIZE].to(device))
-        views.append(model(view.flip(3) if mirror else view))
+    views = [model(images.flip(3) if mirror else images) for images, _ in sweep(data, device)]
     return Output(*(torch.cat([part.float().cpu() for part in parts]) for parts in zip(*views, strict=True)))
 
 

@@ -12,13 +12,13 @@ from dlfd_ops.training.loop import StepLoss
 from dlfd_ops.unlearning.dlfd.distancing import distance_features
 from dlfd_ops.unlearning.dlfd.schedule import Linear
 from dlfd_ops.unlearning.dlfd.transport import cosine_cost, sinkhorn
-from dlfd_ops.unlearning.method import Resources, Stateless, UnlearningStep
+from dlfd_ops.unlearning.method import Resources, UnlearningMethod, UnlearningStep
 
 if TYPE_CHECKING:
     from dlfd_ops.params import DlfdSection
 
 
-class PaperDlfd(Stateless):
+class PaperDlfd(UnlearningMethod):
     """Train on retain images whose features were pushed away from the forget features.
 
     Choi & Na, AAAI 2025, arXiv 2409.14747. For every batch, K sign-gradient steps increase
@@ -30,7 +30,7 @@ class PaperDlfd(Stateless):
     fine-tuning. Pixels are bounded in [0, 1] before normalisation, and delta by a parameter.
     """
 
-    training_mode = True
+    uses_probe = True
 
     def __init__(self, settings: DlfdSection, resources: Resources) -> None:
         self._settings = settings

@@ -1,0 +1,85 @@
+"""The variants of DLFD: what each does that the others do not."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+import torch
+
+from dlfd_ops.unlearning.dlfd.anchored import AnchoredDlfd
+from dlfd_ops.unlearning.dlfd.paper import PaperDlfd
+from dlfd_ops.unlearning.dlfd.published import PublishedDlfd
+from tests.unlearning.case import Case, settings_of
+
+
+def test_anchored_forgetting_takes_over_the_answers_for_unseen_people(make_case: Callable[..., Case]) -> None:
+    """A few steps bring the answers for the forget set nearer to the original's answers for their partners."""
+    case = make_case()
+    dlfd = settings_of("dlfd/anchored").dlfd
+    only_forget = {"retain_weight": 0.0, "anchor_weight": 0.0, "forget_weight": 1.0, "batch_norm": "frozen"}
+    dlfd = dlfd.model_copy(update={"anchored": dlfd.anchored.model_copy(update=only_forget)})
+    method = AnchoredDlfd(dlfd, case.resources)
+    model = make_case().model.eval()
+    with torch.no_grad():
+        model.head.weight.mul_(-3)
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    distances = []
+    for number in range(5):
+        loss = method.loss(model, case.step(number)).loss
+        distances.append(float(loss.detach()))
+        optimizer.zero_grad()
+        loss.backward()  # type: ignore[no-untyped-call]
+        optimizer.step()
+    assert distances[-1] < distances[0]
+
+
+@pytest.mark.parametrize(("variant", "matters"), [("paper", True), ("published", False)])
+def test_the_transport_reaches_the_perturbation_in_the_paper_only(
+    variant: str, matters: bool, make_case: Callable[..., Case]
+) -> None:
+    """Another transport weight leads to another perturbed batch as the paper states it, not in the released code."""
+    losses = []
+    for weight in (0.0, 100.0):
+        case = make_case()
+        dlfd = settings_of(f"dlfd/{variant}").dlfd
+        section = getattr(dlfd, variant).model_copy(update={"transport_weight": weight})
+        method_of = {"paper": PaperDlfd, "published": PublishedDlfd}[variant]
+        method = method_of(dlfd.model_copy(update={variant: section}), case.resources)
+        losses.append(case.loss(method, case.model, 5).detach())
+    assert (losses[0] != losses[1]) == matters
+
+
+def test_published_makes_images_easier(make_case: Callable[..., Case]) -> None:
+    """Its perturbation lowers the loss of the batch that it clamps, which is the opposite of distancing."""
+    losses = []
+    for step_size in (1e-9, 0.4):
+        case = make_case()
+        dlfd = settings_of("dlfd/published").dlfd
+        section = dlfd.published.model_copy(update={"step_size": step_size})
+        method = PublishedDlfd(dlfd.model_copy(update={"published": section}), case.resources)
+        losses.append(float(case.loss(method, case.model, 5).detach()))
+    assert losses[1] < losses[0]
+
+
+def test_published_never_returns_to_training_mode(make_case: Callable[..., Case]) -> None:
+    """The first step is in training mode, all others are not."""
+    case = make_case()
+    method, modes = case.method("dlfd/published"), []
+    for number in range(3):
+        case.loss(method, case.model, number)
+        modes.append(case.model.training)
+    assert modes == [True, False, False]
+
+
+def test_published_cuts_off_what_is_darker_than_the_mean(make_case: Callable[..., Case]) -> None:
+    """Two batches that differ only below the mean colour are the same to it while it pushes, not when it repairs."""
+    method_losses: dict[bool, list[float]] = {True: [], False: []}
+    for darkness in (0, 60):
+        case = make_case()
+        case.retain.images[:] = darkness
+        method = case.method("dlfd/published")
+        for push, losses in method_losses.items():
+            losses.append(float(case.loss(method, case.model.eval(), 1, push=push).detach()))
+    assert method_losses[True][0] == method_losses[True][1]
+    assert method_losses[False][0] != method_losses[False][1]
