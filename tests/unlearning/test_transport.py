@@ -103,6 +103,29 @@ def test_too_few_iterations_are_told() -> None:
     assert result.iterations == 1
 
 
+def test_a_device_never_waits_and_ends_where_the_processor_does() -> None:
+    """Not looking at the convergence changes nothing: the potentials stay once they have converged."""
+    cost = random_cost(20, 15, seed=4)
+    looked = sinkhorn(cost, epsilon=0.1, max_iterations=95, tolerance=1e-3)
+    assert 10 <= int(looked.iterations) < 95
+    blind = sinkhorn(cost.as_subclass(Elsewhere), epsilon=0.1, max_iterations=95, tolerance=1e-3)
+    assert torch.equal(looked.plan, blind.plan.as_subclass(torch.Tensor))
+    assert int(blind.iterations) == int(looked.iterations)
+
+
+class Elsewhere(torch.Tensor):
+    """A tensor that says that it is not on the CPU, and that refuses to be read there."""
+
+    @property
+    def device(self) -> torch.device:  # type: ignore[override]
+        """Claim an accelerator."""
+        return torch.device("meta")
+
+    def __bool__(self) -> bool:
+        """Refuse, as reading makes a device wait."""
+        raise AssertionError("the loop looked at a value on the device")
+
+
 @pytest.mark.parametrize(("shape", "epsilon"), [((0, 3), 0.1), ((3,), 0.1), ((2, 2), 0.0)])
 def test_senseless_problems_are_refused(shape: tuple[int, ...], epsilon: float) -> None:
     """Empty, flat or unregularised problems raise ValueError."""

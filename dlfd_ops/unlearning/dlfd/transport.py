@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 CHECK_EVERY = 10
-"""Iterations between two looks at the marginals: each look makes a device wait."""
+"""Iterations between two looks at the marginals."""
 
 
 @dataclass(frozen=True)
@@ -24,16 +24,16 @@ class Transport:
         cost: scalar <plan, cost>, with the gradient of the entropic problem with respect to the cost matrix
             (the plan, by the envelope theorem).
         plan: (N, M), detached; columns sum to the target marginal exactly, rows up to ``violation``.
-        violation: largest L1 distance of the row sums from the source marginal.
-        converged: whether ``violation`` is at most the tolerance.
-        iterations: done.
+        violation: scalar, L1 distance of the row sums from the source marginal.
+        converged: scalar, whether ``violation`` is at most the tolerance.
+        iterations: scalar, until then. All three lie on the device: reading one makes it wait.
     """
 
     cost: Tensor
     plan: Tensor
-    violation: float
-    converged: bool
-    iterations: int
+    violation: Tensor
+    converged: Tensor
+    iterations: Tensor
 
 
 def cosine_cost(x: Tensor, y: Tensor) -> Tensor:
@@ -67,22 +67,35 @@ def sinkhorn(cost: Tensor, *, epsilon: float, max_iterations: int, tolerance: fl
     return Transport((plan * cost).sum(), plan, violation, violation <= tolerance, iterations)
 
 
-def _sinkhorn_log(kernel: Tensor, *, max_iterations: int, tolerance: float) -> tuple[Tensor, float, int]:
-    """Iterate on (N, M) ``kernel`` = -cost / epsilon; returns the log plan, the row violation, the iterations."""
+def _sinkhorn_log(kernel: Tensor, *, max_iterations: int, tolerance: float) -> tuple[Tensor, Tensor, Tensor]:
+    """Iterate on (N, M) ``kernel`` = -cost / epsilon; returns the log plan, the row violation, the iterations.
+
+    Once converged the potentials stay as they are. An accelerator runs on through the remaining iterations, which is
+    cheaper than to wait for its answer; on the CPU the answer costs nothing and ends the loop. Both end alike.
+    """
+    u, v = kernel.new_zeros(kernel.shape[0]), kernel.new_zeros(kernel.shape[1])
+    violation, iterations = kernel.new_full((), math.inf), kernel.new_zeros((), dtype=torch.int64)
+    for done in range(0, max_iterations, CHECK_EVERY):
+        running = violation > tolerance
+        if kernel.device.type == "cpu" and not running:
+            break
+        count = min(CHECK_EVERY, max_iterations - done)
+        next_u, next_v = _iterate(kernel, v, count)
+        u, v = torch.where(running, next_u, u), torch.where(running, next_v, v)
+        violation = _row_violation(kernel + u[:, None] + v[None, :])
+        iterations = iterations + running * count
+    return kernel + u[:, None] + v[None, :], violation, iterations
+
+
+def _iterate(kernel: Tensor, v: Tensor, count: int) -> tuple[Tensor, Tensor]:
+    """Return the potentials after ``count`` iterations, at least one, from the column potential ``v``."""
     log_rows, log_columns = -math.log(kernel.shape[0]), -math.log(kernel.shape[1])
-    u = kernel.new_zeros(kernel.shape[0])
-    v = kernel.new_zeros(kernel.shape[1])
-    violation, iteration = math.inf, 0
-    for iteration in range(1, max_iterations + 1):
+    for _ in range(count):
         u = log_rows - torch.logsumexp(kernel + v[None, :], dim=1)
         v = log_columns - torch.logsumexp(kernel + u[:, None], dim=0)
-        if iteration % CHECK_EVERY == 0 or iteration == max_iterations:
-            violation = _row_violation(kernel + u[:, None] + v[None, :])
-            if violation <= tolerance:
-                break
-    return kernel + u[:, None] + v[None, :], violation, iteration
+    return u, v
 
 
-def _row_violation(log_plan: Tensor) -> float:
+def _row_violation(log_plan: Tensor) -> Tensor:
     rows = torch.logsumexp(log_plan, dim=1).exp()
-    return float((rows - 1 / log_plan.shape[0]).abs().sum())
+    return (rows - 1 / log_plan.shape[0]).abs().sum()
