@@ -17,6 +17,14 @@ def sha256_bytes(content: bytes) -> str:
     return hashlib.sha256(content).hexdigest()
 
 
+def sha256_parts(parts: Iterable[bytes]) -> str:
+    """Return the SHA-256 of the parts, one after the other, as 64 lower-case hex digits."""
+    digest = hashlib.sha256()
+    for part in parts:
+        digest.update(part)
+    return digest.hexdigest()
+
+
 def sha256_file(path: Path) -> str:
     """Return the SHA-256 of a file's bytes as 64 lower-case hex digits, read in chunks."""
     digest = hashlib.sha256()

@@ -7,22 +7,26 @@ keyed hashes (see :mod:`dlfd_ops.data.identity`).
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from dlfd_ops.digest import sha256_json
+from dlfd_ops.digest import canonical_json, sha256_parts
 from dlfd_ops.errors import BadInput
 from dlfd_ops.files import atomic_path
 
 if TYPE_CHECKING:
     import pandas as pd
+    import pyarrow as pa
 
 SPLITS = ("train", "anchor", "validation", "test")
 FIXED_COLUMNS = ("sample_id", "path", "subject_key", "split")
 _METADATA_KEY = b"dlfd_ops"
 FORMAT_VERSION = 1
+_ROWS_A_PART = 1 << 16
+_NEEDS_ESCAPE = r'["\\\x00-\x1f]'
+_ESCAPES = r"^/|(?:^|/)\.\.(?:/|$)"
 
 
 @dataclass(frozen=True)
@@ -77,15 +81,10 @@ class Manifest:
 
     def digest(self) -> str:
         """Return the SHA-256 of the content: rows and info, not the file's bytes."""
-        columns = list(self.rows.columns)
-        return sha256_json(
-            {
-                "version": FORMAT_VERSION,
-                "info": _info_to_json(self.info),
-                "columns": columns,
-                "rows": self.rows.to_numpy().tolist(),
-            }
-        )
+        around = {"version": FORMAT_VERSION, "info": _info_to_json(self.info), "columns": list(self.rows.columns)}
+        # The rows stand before the version in canonical JSON; a million of them are hashed part by part.
+        before, after = canonical_json({**around, "rows": []}).rsplit("]", 1)
+        return sha256_parts(part.encode() for part in (before, *_rows_to_json(self.rows), f"]{after}"))
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -142,7 +141,7 @@ def validate_manifest(manifest: Manifest) -> None:
         raise _broken(f"columns must be {expected}", str(list(rows.columns)))
     if rows["sample_id"].duplicated().any():
         raise _broken("a sample must stand once", "a repeated sample_id")
-    unknown = set(rows["split"]) - set(SPLITS)
+    unknown = set(rows["split"].unique()) - set(SPLITS)
     if unknown:
         raise _broken(f"a split must be one of {', '.join(SPLITS)}", ", ".join(sorted(unknown)))
     if (rows.groupby("subject_key")["split"].nunique() > 1).any():
@@ -150,9 +149,34 @@ def validate_manifest(manifest: Manifest) -> None:
     for label, names in info.classes.items():
         if len(rows) and not rows[label].between(0, len(names) - 1).all():
             raise _broken(f"label {label} must be an index below {len(names)}", "one outside")
-    for path in rows["path"]:
-        if path.startswith("/") or ".." in Path(path).parts:
-            raise _broken("a path must stay inside the prepared folder", "one that escapes")
+    if rows["path"].str.contains(_ESCAPES).any():
+        raise _broken("a path must stay inside the prepared folder", "one that escapes")
+
+
+def _rows_to_json(rows: pd.DataFrame) -> Iterator[str]:
+    """Yield the canonical JSON of the rows as lists, without the outer brackets, in parts, made by columns."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    text = pa.large_string()
+    for start in range(0, len(rows), _ROWS_A_PART):
+        part = rows[start : start + _ROWS_A_PART]
+        columns = [pc.cast(_cells(pa.array(part[name])), text) for name in part.columns]
+        joined = pc.binary_join_element_wise(*columns, pa.scalar(",", text))
+        yield ("," if start else "") + "[" + "],[".join(joined.to_pylist()) + "]"
+
+
+def _cells(column: pa.Array) -> pa.Array:
+    """Return a column's values, each as JSON."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    if pa.types.is_integer(column.type):
+        return column
+    if pc.any(pc.match_substring_regex(column, _NEEDS_ESCAPE)).as_py():
+        return pa.array([canonical_json(value) for value in column.to_pylist()], pa.large_string())
+    quote = pa.scalar('"', column.type)
+    return pc.binary_join_element_wise(quote, column, quote, pa.scalar("", column.type))
 
 
 def _broken(rule: str, received: str) -> BadInput:

@@ -119,7 +119,8 @@ def resolve(
             matches no sample at all.
     """
     covered, excluded = set(parent.covers), set(parent.excluded)
-    samples = _Samples(manifest.rows, aliases or {})
+    requests = list(requests)
+    samples = _Samples(manifest.rows, requests, aliases or {})
     asked: dict[str, list[str]] = {}
     earlier: dict[str, list[str]] = {}
     counts: dict[str, SampleCount] = {}
@@ -149,7 +150,8 @@ def find_samples(
         manifest: all samples, every split.
         aliases: see :func:`resolve`.
     """
-    samples = _Samples(manifest.rows, aliases or {})
+    requests = list(requests)
+    samples = _Samples(manifest.rows, requests, aliases or {})
     return {request.request_id: samples.of(request) for request in requests}
 
 
@@ -260,20 +262,28 @@ def read_aliases(path: Path) -> dict[str, str]:
 
 
 class _Samples:
-    """The manifest, indexed by what a request names."""
+    """The rows of the manifest that some request names, indexed by what it names.
 
-    def __init__(self, rows: pd.DataFrame, aliases: Mapping[str, str]) -> None:
-        self.split: dict[str, str] = dict(zip(rows["sample_id"], rows["split"], strict=True))
+    The others may be a thousand times as many, and are not touched one by one.
+    """
+
+    def __init__(self, rows: pd.DataFrame, requests: Sequence[DeletionRequest], aliases: Mapping[str, str]) -> None:
         self._aliases = aliases
-        self._of_subject: dict[str, list[str]] = {}
-        for sample, subject in zip(rows["sample_id"], rows["subject_key"], strict=True):
+        subjects = {self._subject(request) for request in requests}
+        photos = {sample for request in requests for sample in request.sample_ids}
+        named = rows[rows["subject_key"].isin(subjects) | rows["sample_id"].isin(photos)]
+        self.split: dict[str, str] = dict(zip(named["sample_id"], named["split"], strict=True))
+        self._of_subject: dict[str | None, list[str]] = {}
+        for sample, subject in zip(named["sample_id"], named["subject_key"], strict=True):
             self._of_subject.setdefault(subject, []).append(sample)
 
     def of(self, request: DeletionRequest) -> Sequence[str]:
         if request.subject_key is None:
             return [sample for sample in request.sample_ids if sample in self.split]
-        subject = self._aliases.get(request.subject_key, request.subject_key)
-        return self._of_subject.get(subject, [])
+        return self._of_subject.get(self._subject(request), [])
+
+    def _subject(self, request: DeletionRequest) -> str | None:
+        return None if request.subject_key is None else self._aliases.get(request.subject_key, request.subject_key)
 
 
 def _rows(asked: Mapping[str, Sequence[str]]) -> tuple[ForgetRow, ...]:

@@ -9,6 +9,7 @@ import pytest
 
 from dlfd_ops.data.images import targets_of
 from dlfd_ops.data.manifest import Manifest, ManifestInfo, read_manifest, validate_manifest, write_manifest
+from dlfd_ops.digest import sha256_json
 from dlfd_ops.errors import BadInput
 
 
@@ -26,6 +27,21 @@ def manifest_of(root: Path, **changes: list[object]) -> Manifest:
     }
     classes = {"young": ("no", "yes"), "smiling": ("no", "yes"), "age_group": ("0-6", "7-12", "67+")}
     return Manifest(pd.DataFrame(rows), ManifestInfo("tiny", "k" * 16, 32, classes), root)
+
+
+def test_the_digest_is_that_of_the_canonical_json(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever way it is computed in: of the version, the info, the columns and the rows, odd characters included."""
+    monkeypatch.setattr("dlfd_ops.data.manifest._ROWS_A_PART", 3)
+    odd = ['a"b', "c\\d\n", "\u00e9\u20ac", "e\x7f"]
+    for manifest in (manifest_of(tmp_path), manifest_of(tmp_path, path=odd), manifest_of(tmp_path).split("nobody")):
+        info = manifest.info
+        content = {
+            "version": 1,
+            "info": {"dataset": info.dataset, "key_id": info.key_id, "image_size": 32, "classes": info.classes},
+            "columns": list(manifest.rows.columns),
+            "rows": manifest.rows.to_numpy().tolist(),
+        }
+        assert manifest.digest() == sha256_json(content)
 
 
 def test_what_is_written_is_read_back(tmp_path: Path) -> None:
