@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from dlfd_ops.errors import BadInput
-from dlfd_ops.params import load_params
+from dlfd_ops.params import ScrubSection, load_params
 
 REPOSITORY = Path(__file__).parents[1]
 SHIPPED = [REPOSITORY / "params.yaml", *sorted((REPOSITORY / "configs/params").glob("*.yaml"))]
@@ -29,6 +29,10 @@ def test_shipped_files_are_valid(path: Path) -> None:
         ("base.colour", "red", "base.colour"),
         ("prepare.splits.train", 0.9, "sum to 1"),
         ("unlearn.method", "magic", "unlearn.method"),
+        ("unlearn.dlfd.variant", "magic", "unlearn.dlfd.variant"),
+        ("unlearn.scrub.max_share", 1.0, "unlearn.scrub.max_share"),
+        ("unlearn.cf_k.layers", 0, "unlearn.cf_k.layers"),
+        ("unlearn.salun.salient", 0.5, "unlearn.salun.salient"),
         ("train.epochs", "many", "train.epochs"),
         ("base.labels", [], "base.labels"),
         ("register.policy.max_accuracy_drop", -0.01, "max_accuracy_drop"),
@@ -48,13 +52,20 @@ def test_a_wrong_value_is_named_with_its_key(key: str, value: object, message: s
     *sections, name = key.split(".")
     section = params
     for inner in sections:
-        section = section[inner]
+        section = section.setdefault(inner, {})
     section[name] = value
     path = tmp_path / "params.yaml"
     path.write_text(yaml.safe_dump(params))
     with pytest.raises(BadInput, match=message) as caught:
         load_params(path)
     assert "\n" not in str(caught.value)
+
+
+def test_a_method_that_is_not_chosen_needs_no_section() -> None:
+    """Its hyperparameters have defaults, so that a params file holds only what differs."""
+    listed = yaml.safe_load((REPOSITORY / "params.yaml").read_text())["unlearn"]
+    assert "scrub" not in listed
+    assert load_params(REPOSITORY / "params.yaml").unlearn.scrub == ScrubSection()
 
 
 @pytest.mark.parametrize("content", ["", "- a\n- b\n", "base: [", "a: !!python/object/apply:os.system [ls]"])

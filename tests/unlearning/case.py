@@ -44,13 +44,14 @@ def settings_of(name: str, **sections: Mapping[str, object]) -> UnlearnSection:
 
     Args:
         name: as in ``NAMES``.
-        sections: changed keys of the sections under ``unlearn``.
+        sections: changed keys of the sections under ``unlearn``, or of ``unlearn.dlfd.anchored``.
     """
     method, _, variant = name.partition("/")
     few = {"steps": 2}
     dlfd = SHIPPED.dlfd.model_copy(
         update={
             "variant": variant or "anchored",
+            "anchored": SHIPPED.dlfd.anchored.model_copy(update=sections.pop("anchored", {})),
             "paper": SHIPPED.dlfd.paper.model_copy(update=few),
             "published": SHIPPED.dlfd.published.model_copy(update=few),
         }
@@ -121,6 +122,7 @@ class Case:
 
     def run(self, method: UnlearningMethod, model: Classifier, checkpoint: Path, *, fail_at: int = -1) -> Classifier:
         """Run the loop over ``model`` in place; resumes from ``checkpoint``, and breaks off at step ``fail_at``."""
+        accelerator = start_accelerator()
         objective = PowerCut(
             method,
             retain=self._source(self.retain, 8),
@@ -129,12 +131,12 @@ class Case:
             probe=self._probe,
             schedule=DynamicForgetting(threshold=0.1, every=4),
             num_steps=STEPS,
-            rank=0,
-            num_processes=1,
+            rank=accelerator.process_index,
+            num_processes=accelerator.num_processes,
         )
         objective.fail_at = fail_at
         run_loop(
-            start_accelerator(),
+            accelerator,
             model,
             objective,
             SETTINGS,

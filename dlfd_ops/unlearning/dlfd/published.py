@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from dlfd_ops.params import DlfdSection
 
 TOLERANCE = 0.1
+"""L1 violation of the marginals at which the iteration ends, as loosely as the released code ends it."""
 
 
 class PublishedDlfd(UnlearningMethod):
@@ -35,9 +36,10 @@ class PublishedDlfd(UnlearningMethod):
     gradient through the transport into the weights and drops it; that is done here as well, so that its cost is its
     own.
 
-    Departures: Sinkhorn's iteration is the stable one of ``transport`` (its value has no effect). Batches of different
-    sizes are not skipped. The last weights are the result: no checkpoint is chosen on the data that is reported on. The
-    forget batch of several processes is not gathered, as the released code runs on one.
+    Departures: Sinkhorn's iteration is the stable one of ``transport`` (its value has no effect). The loop clips
+    gradients and lowers its rate. Batches of different sizes are not skipped. The last weights are the result: no
+    checkpoint is chosen on the data that is reported on. The forget batch of several processes is not gathered, as the
+    released code runs on one.
     """
 
     uses_probe = True

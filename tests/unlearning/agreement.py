@@ -1,0 +1,61 @@
+"""A program: runs every method on the processes that launched it, and saves what rank 0 ends with.
+
+Statistics and dropout of half a batch are not those of the whole, so all methods run in evaluation mode.
+"""
+
+from __future__ import annotations
+
+import copy
+import sys
+from pathlib import Path
+
+import torch
+from safetensors.torch import save_file
+from torch import nn
+
+from dlfd_ops.data.images import LabelledImages
+from dlfd_ops.models.classifier import ARCHITECTURES, FaceClassifier, ModelCard
+from dlfd_ops.training.launch import start_accelerator
+from tests.unlearning.case import NAMES, Case, tiny_trunk
+
+
+def make_images(count: int, *, classes: int, size: int, seed: int, labels: int) -> LabelledImages:
+    """Return noise with labels."""
+    generator = torch.Generator().manual_seed(seed)
+    images = torch.randint(0, 256, (count, 3, size, size), generator=generator, dtype=torch.uint8)
+    ids = tuple(f"{index}" for index in range(count))
+    return LabelledImages(images, torch.randint(0, classes, (count,), generator=generator), ids, ids)
+
+
+def make_classifier(*, architecture: str, classes: int, size: int, labels: int) -> FaceClassifier:
+    """Return a classifier with seeded weights that look at the image."""
+    torch.manual_seed(1)
+    names = tuple(f"class-{index}" for index in range(classes))
+    model = FaceClassifier(ModelCard(architecture, ("label",), {"label": names}, size))
+    with torch.no_grad():
+        model.head.weight.mul_(10)
+    return model
+
+
+def main(folder: Path) -> None:
+    """Run all methods."""
+    torch.set_num_threads(1)
+    ARCHITECTURES["tiny"] = tiny_trunk
+    accelerator = start_accelerator()
+    case = Case(make_images, make_classifier)
+    start = copy.deepcopy(case.model)
+    _save(start, folder / "start.safetensors", accelerator.is_main_process)
+    for name in NAMES:
+        method, file = case.method(name, anchored={"batch_norm": "frozen"}), name.replace("/", "-")
+        method.training_mode = False
+        model = case.run(method, copy.deepcopy(start), folder / "checkpoints" / file)
+        _save(model, folder / f"{file}.safetensors", accelerator.is_main_process)
+
+
+def _save(model: nn.Module, file: Path, is_main_process: bool) -> None:
+    if is_main_process:
+        save_file({key: tensor.contiguous() for key, tensor in model.state_dict().items()}, file)
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))
