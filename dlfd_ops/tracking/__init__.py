@@ -8,8 +8,12 @@
     One run a model: params, metrics over steps, the data set as an input.
 ``packaging``
     A classifier as a self-contained MLflow model (pt2).
-``registry``
-    Versions, each registered once, with tags, description and aliases.
+``versions`` | ``aliases``
+    Versions as the registry has them | which of them is the candidate and the champion.
+``logged_models`` | ``registry``
+    A model's files, uploaded once | its version, registered once, with tags and description.
+``serving``
+    What MLflow holds of a version, and what an unlearning starts from.
 ``description``
     What a person reads on a version's page.
 """

@@ -7,7 +7,10 @@ from mlflow.protos.databricks_pb2 import RESOURCE_DOES_NOT_EXIST, ErrorCode
 
 from dlfd_ops.tracking.store import Store
 
+CANDIDATE = "candidate"
+"""The newest version that passed its gate."""
 CHAMPION = "champion"
+"""The version that serves."""
 
 
 def read_aliases(store: Store, model_name: str) -> dict[str, int] | None:

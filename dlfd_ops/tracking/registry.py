@@ -11,25 +11,18 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
-from mlflow.artifacts import download_artifacts
-from mlflow.entities import LoggedModel, LoggedModelOutput, LoggedModelStatus, Metric
-from mlflow.entities.model_registry import ModelVersion
+from mlflow.entities import Metric
 from mlflow.exceptions import MlflowException
-from mlflow.models import Model
-from mlflow.protos.databricks_pb2 import RESOURCE_ALREADY_EXISTS, RESOURCE_DOES_NOT_EXIST, ErrorCode
+from mlflow.protos.databricks_pb2 import RESOURCE_ALREADY_EXISTS, ErrorCode
 
 from dlfd_ops.deletion import requests
-from dlfd_ops.digest import dir_hash, sha256_file, sha256_json
+from dlfd_ops.digest import sha256_json
+from dlfd_ops.tracking.aliases import CANDIDATE
+from dlfd_ops.tracking.logged_models import LoggedModels
 from dlfd_ops.tracking.store import Store
+from dlfd_ops.tracking.versions import CERTIFICATE_TAG, GATE_TAG, KEY_TAG, RegisteredVersion, search_versions
 
-KEY_TAG = "dlfd.registration_key"
-GATE_TAG = "dlfd.gate"
-HEAD_TAG = "dlfd.ledger_head"
-"""Head of the ledger when the version was last registered or promoted: a checkpoint outside of the ledger's file."""
-CERTIFICATE_TAG = "dlfd.certificate_digest"
-CANDIDATE = "candidate"
 MAX_TAG_LENGTH = 100_000
 METRIC_PREFIX = "evaluation/"
 
@@ -53,25 +46,6 @@ class Entry:
     description: str
     metrics: Mapping[str, float]
     key: str
-
-
-@dataclass(frozen=True)
-class RegisteredVersion:
-    """A version as the registry has it.
-
-    Attributes:
-        model_name: the registered model.
-        version: its number, from 1.
-        run_id: the run that made it.
-        tags: its tags.
-        description: its Markdown text.
-    """
-
-    model_name: str
-    version: int
-    run_id: str
-    tags: Mapping[str, str]
-    description: str
 
 
 def registration_key(
@@ -111,7 +85,7 @@ class Registry:
     def __init__(self, store: Store, experiment_id: str, model_name: str) -> None:
         self._store = store
         self._client = store.client
-        self._experiment_id = experiment_id
+        self._logged_models = LoggedModels(store.client, experiment_id, model_name)
         self.model_name = model_name
 
     def find(self, key: str) -> RegisteredVersion | None:
@@ -120,7 +94,7 @@ class Registry:
         Raises:
             BadInput: the store does not answer.
         """
-        found = self._search(f"tags.`{KEY_TAG}` = '{key}'")
+        found = search_versions(self._store, self.model_name, f"tags.`{KEY_TAG}` = '{key}'")
         return min(found, key=lambda version: version.version, default=None)
 
     def register(self, entry: Entry) -> RegisteredVersion:
@@ -139,7 +113,7 @@ class Registry:
             return existing
         with self._store.answering(), self._store.as_default():
             self._ensure_registered_model()
-            model = self._logged_model(entry)
+            model = self._logged_models.complete(entry.key, entry.run_id, entry.checkpoint)
             self._log_metrics(entry, str(model.model_id))
             created = self._client.create_model_version(
                 self.model_name,
@@ -149,7 +123,7 @@ class Registry:
                 description=entry.description,
                 model_id=str(model.model_id),
             )
-        return self._settled(_registered(created), entry.key)
+        return self._settled(RegisteredVersion.of(created), entry.key)
 
     def record_gate(self, version: RegisteredVersion, gate: str, description: str) -> None:
         """State a decision that differs from the one that the version was registered with, and the text about it.
@@ -193,7 +167,7 @@ class Registry:
 
     def _newest_passed(self) -> int | None:
         counting: dict[str, int] = {}
-        for version in self._search(f"tags.`{GATE_TAG}` = 'passed'"):
+        for version in search_versions(self._store, self.model_name, f"tags.`{GATE_TAG}` = 'passed'"):
             # Of two versions with one key the older counts, see `find`.
             key = version.tags.get(KEY_TAG, str(version.version))
             counting[key] = min(version.version, counting.get(key, version.version))
@@ -216,19 +190,6 @@ class Registry:
                 self._client.delete_model_version(self.model_name, str(created.version))
         return oldest
 
-    def _search(self, condition: str) -> list[RegisteredVersion]:
-        found: list[RegisteredVersion] = []
-        token: str | None = None
-        with self._store.answering():
-            while True:
-                page = self._client.search_model_versions(
-                    f"name = '{self.model_name}' and {condition}", page_token=token
-                )
-                found += [_registered(version) for version in page]
-                token = page.token
-                if not token:
-                    return found
-
     def _ensure_registered_model(self) -> None:
         try:
             self._client.create_registered_model(self.model_name)
@@ -236,154 +197,9 @@ class Registry:
             if error.error_code != ErrorCode.Name(RESOURCE_ALREADY_EXISTS):
                 raise
 
-    def _logged_model(self, entry: Entry) -> LoggedModel:
-        """Return the complete logged model of the entry's key, taking up one that an interrupted run left."""
-        model = self._begun(entry)
-        if model.status == LoggedModelStatus.READY:
-            return model
-        from dlfd_ops.tracking.packaging import package  # loads torch, which who only reads the registry can do without
-
-        model_id = str(model.model_id)
-        self._link(entry.run_id, model_id)
-        with TemporaryDirectory() as folder:
-            target = Path(folder) / "model"
-            package(
-                entry.checkpoint,
-                target,
-                Model(
-                    artifact_path=model.artifact_location, run_id=entry.run_id, model_uuid=model_id, model_id=model_id
-                ),
-            )
-            self._client.log_model_artifacts(model_id, str(target))
-        # Ready only now: a logged model that is ready is complete, whenever the process ends.
-        return self._client.finalize_logged_model(model_id, LoggedModelStatus.READY)
-
-    def _begun(self, entry: Entry) -> LoggedModel:
-        """Return the logged model of the entry's key, new and empty where nobody has begun one.
-
-        Of two machines that begin at once, both complete the older one.
-        """
-        if found := self._logged_models(entry.key):
-            return found[0]
-        begun = self._client.create_logged_model(
-            self._experiment_id, name=self.model_name, source_run_id=entry.run_id, tags={KEY_TAG: entry.key}
-        )
-        oldest = self._logged_models(entry.key)[0]
-        if oldest.model_id != begun.model_id:
-            self._client.delete_logged_model(begun.model_id)
-        return oldest
-
-    def _link(self, run_id: str, model_id: str) -> None:
-        """Name the model as an output of the run, once: MLflow refuses it when a run is taken up again."""
-        outputs = self._client.get_run(run_id).outputs
-        if model_id not in {output.model_id for output in (outputs.model_outputs if outputs else ())}:
-            self._client.log_outputs(run_id, [LoggedModelOutput(model_id, step=0)])
-
-    def _logged_models(self, key: str) -> list[LoggedModel]:
-        found = self._client.search_logged_models([self._experiment_id], f"tags.`{KEY_TAG}` = '{key}'")
-        return sorted(found, key=lambda model: (model.creation_timestamp, model.model_id))
-
     def _log_metrics(self, entry: Entry, model_id: str) -> None:
         now = time.time_ns() // 1_000_000
         metrics = [
             Metric(METRIC_PREFIX + name, value, now, 0, model_id=model_id) for name, value in entry.metrics.items()
         ]
         self._client.log_batch(entry.run_id, metrics=metrics, synchronous=True)
-
-
-def record_head(store: Store, model_name: str, version: int, head: str) -> None:
-    """State the ledger's head on a version.
-
-    Raises:
-        BadInput: the store does not answer, or the version is not there.
-    """
-    with store.answering():
-        store.client.set_model_version_tag(model_name, str(version), HEAD_TAG, head)
-
-
-def read_aliases_of_versions(store: Store, model_name: str) -> dict[int, tuple[str, ...]]:
-    """Return every version that is in the store, with the aliases that name it; empty without such a model.
-
-    Raises:
-        BadInput: the store does not answer.
-    """
-    with store.answering():
-        try:
-            aliases = store.client.get_registered_model(model_name).aliases
-        except MlflowException as error:
-            if error.error_code != ErrorCode.Name(RESOURCE_DOES_NOT_EXIST):
-                raise
-            return {}
-        found: dict[int, tuple[str, ...]] = {}
-        token: str | None = None
-        while True:
-            page = store.client.search_model_versions(f"name = '{model_name}'", page_token=token)
-            for version in map(_registered, page):
-                named = sorted(alias for alias, number in aliases.items() if str(number) == str(version.version))
-                found[version.version] = tuple(named)
-            token = page.token
-            if not token:
-                return found
-
-
-def read_version(store: Store, model_name: str, version: int) -> RegisteredVersion | None:
-    """Return a version by its number, or None when the store does not have it.
-
-    Raises:
-        BadInput: the store does not answer.
-    """
-    with store.answering():
-        try:
-            return _registered(store.client.get_model_version(model_name, str(version)))
-        except MlflowException as error:
-            if error.error_code != ErrorCode.Name(RESOURCE_DOES_NOT_EXIST):
-                raise
-    return None
-
-
-@dataclass(frozen=True)
-class ServedModel:
-    """What MLflow holds of a version, and hands to whoever serves it.
-
-    Attributes:
-        file: SHA-256 of the exported model that is loaded.
-        folder: ``dirHash`` of everything that was registered, what says how to load it included.
-    """
-
-    file: str
-    folder: str
-
-
-def served_model(store: Store, model_name: str, version: int, loaded: str) -> ServedModel | None:
-    """Download what MLflow holds of a version and digest it; None where the version or its model file is not there.
-
-    Args:
-        store: the MLflow store.
-        model_name: the registered model.
-        version: its number.
-        loaded: path of the exported model inside of what MLflow holds.
-
-    Raises:
-        BadInput: the store does not answer.
-    """
-    with store.answering(), store.as_default(), TemporaryDirectory() as folder:
-        try:
-            source = store.client.get_model_version(model_name, str(version)).source
-            found = Path(download_artifacts(artifact_uri=source, dst_path=folder, tracking_uri=store.uri))
-            return ServedModel(sha256_file(found / loaded), dir_hash(found))
-        except MlflowException as error:
-            if error.error_code != ErrorCode.Name(RESOURCE_DOES_NOT_EXIST):
-                raise
-        except OSError:
-            return None  # files are missing: a registry entry without its model
-    return None
-
-
-def _registered(version: ModelVersion) -> RegisteredVersion:
-    return RegisteredVersion(
-        model_name=str(version.name),
-        version=int(version.version),
-        run_id=str(version.run_id),
-        tags=dict(version.tags),
-        description=str(version.description or ""),
-    )

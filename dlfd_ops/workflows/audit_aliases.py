@@ -9,8 +9,7 @@ from dlfd_ops.audit.chain import Event
 from dlfd_ops.audit.evidence import VersionEvidence
 from dlfd_ops.audit.serving import Serving
 from dlfd_ops.audit.verification import Finding, Verification
-from dlfd_ops.tracking.aliases import CHAMPION, read_aliases
-from dlfd_ops.tracking.registry import CANDIDATE
+from dlfd_ops.tracking.aliases import CANDIDATE, CHAMPION, read_aliases
 from dlfd_ops.tracking.store import Store, open_store
 
 

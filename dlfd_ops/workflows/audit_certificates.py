@@ -18,8 +18,9 @@ from dlfd_ops.audit.verification import MISSING, Finding, Verification, compare_
 from dlfd_ops.deletion.status import request_statuses
 from dlfd_ops.digest import sha256_file
 from dlfd_ops.errors import DlfdError
-from dlfd_ops.tracking.registry import CERTIFICATE_TAG, read_version, served_model
+from dlfd_ops.tracking.serving import served_model
 from dlfd_ops.tracking.store import Store, open_store
+from dlfd_ops.tracking.versions import CERTIFICATE_TAG, read_version
 from dlfd_ops.workflows.layout import Layout
 
 CERTIFIED_KINDS = ("certified", "erased")

@@ -17,10 +17,10 @@ from dlfd_ops.deletion.forget_list import find_samples, read_aliases
 from dlfd_ops.deletion.requests import DeletionRequest
 from dlfd_ops.errors import BadInput
 from dlfd_ops.params import Params
-from dlfd_ops.tracking.aliases import CHAMPION
+from dlfd_ops.tracking.aliases import CANDIDATE, CHAMPION
 from dlfd_ops.tracking.provenance import UNKNOWN, data_digest
-from dlfd_ops.tracking.registry import CANDIDATE, read_aliases_of_versions
 from dlfd_ops.tracking.store import open_store
+from dlfd_ops.tracking.versions import read_aliases_of_versions
 from dlfd_ops.workflows.audit_aliases import compare_aliases
 from dlfd_ops.workflows.audit_certificates import compare_certificates, compare_served
 from dlfd_ops.workflows.audit_files import open_ledger, read_found, read_losses, read_numbers, read_samples

@@ -27,8 +27,9 @@ from dlfd_ops.errors import BadInput
 from dlfd_ops.files import read_bounded, write_text
 from dlfd_ops.params import Params
 from dlfd_ops.tracking.provenance import UNKNOWN, data_digest
-from dlfd_ops.tracking.registry import RegisteredVersion, served_model
+from dlfd_ops.tracking.serving import served_model
 from dlfd_ops.tracking.store import Store
+from dlfd_ops.tracking.versions import RegisteredVersion
 from dlfd_ops.workflows.audit_files import open_ledger
 from dlfd_ops.workflows.intake import status_of
 from dlfd_ops.workflows.layout import Layout

@@ -19,8 +19,8 @@ from dlfd_ops.audit.timeline import printable
 from dlfd_ops.errors import BadInput, CheckFailed
 from dlfd_ops.params import Params
 from dlfd_ops.tracking.aliases import CHAMPION, point_champion, read_aliases
-from dlfd_ops.tracking.registry import read_version, record_head
 from dlfd_ops.tracking.store import Store, open_store
+from dlfd_ops.tracking.versions import read_version, record_head
 from dlfd_ops.workflows.audit_files import open_ledger
 from dlfd_ops.workflows.audit_registry import compare_unlearned
 from dlfd_ops.workflows.layout import Layout

@@ -8,7 +8,7 @@ from pathlib import Path
 from dlfd_ops.errors import BadInput, CheckFailed
 from dlfd_ops.params import Params
 from dlfd_ops.storage.dvc_files import PIPELINE_FILE, freeze
-from dlfd_ops.tracking.registry import CANDIDATE
+from dlfd_ops.tracking.aliases import CANDIDATE
 from dlfd_ops.workflows.actor import actor
 from dlfd_ops.workflows.champion import Champion, Moved, failed_rules, open_champion
 

@@ -22,18 +22,10 @@ from dlfd_ops.models.checkpoint import load_card, weights_digest
 from dlfd_ops.params import Params, Policy
 from dlfd_ops.tracking.description import Forgotten, describe_original, describe_unlearned
 from dlfd_ops.tracking.provenance import UNKNOWN, Provenance, read_provenance
-from dlfd_ops.tracking.registry import (
-    GATE_TAG,
-    Entry,
-    RegisteredVersion,
-    Registry,
-    join_ids,
-    read_version,
-    record_head,
-    registration_key,
-)
+from dlfd_ops.tracking.registry import Entry, Registry, join_ids, registration_key
 from dlfd_ops.tracking.runs import ensure_run, experiment_name
 from dlfd_ops.tracking.store import Store, open_store
+from dlfd_ops.tracking.versions import GATE_TAG, RegisteredVersion, read_version, record_head
 from dlfd_ops.workflows.certify import certify_version
 from dlfd_ops.workflows.gate_facts import gather_facts
 from dlfd_ops.workflows.layout import Layout

@@ -13,8 +13,9 @@ import mlflow
 import pytest
 
 from dlfd_ops.models.checkpoint import load_classifier, weights_digest
-from dlfd_ops.tracking.registry import Entry, Registry, join_ids, read_version, registration_key
+from dlfd_ops.tracking.registry import Entry, Registry, join_ids, registration_key
 from dlfd_ops.tracking.store import Store, open_store
+from dlfd_ops.tracking.versions import read_version
 
 MODEL = "face-tiny"
 KEY = registration_key(MODEL, method="original", weights_digest="0" * 64, forget_list_digest="", requests="")

@@ -33,8 +33,8 @@ from dlfd_ops.evaluation.results import flatten
 from dlfd_ops.models.checkpoint import save_classifier, weights_digest
 from dlfd_ops.models.classifier import FaceClassifier, ModelCard
 from dlfd_ops.params import load_params
-from dlfd_ops.tracking.registry import read_version
 from dlfd_ops.tracking.store import Store, open_store
+from dlfd_ops.tracking.versions import read_version
 from dlfd_ops.workflows.audit import report, verify
 from dlfd_ops.workflows.certify import certify_version
 from dlfd_ops.workflows.evidence import sign_evidence

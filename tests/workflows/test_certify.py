@@ -18,8 +18,8 @@ from dlfd_ops.cli import main
 from dlfd_ops.digest import sha256_file
 from dlfd_ops.errors import BadInput, CheckFailed, DlfdError
 from dlfd_ops.params import Params
-from dlfd_ops.tracking.registry import read_version
 from dlfd_ops.tracking.store import open_store
+from dlfd_ops.tracking.versions import read_version
 from dlfd_ops.workflows.audit import verify
 from dlfd_ops.workflows.certificate_check import check_certificate
 from dlfd_ops.workflows.certify import certify_request, certify_version
