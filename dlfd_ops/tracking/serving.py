@@ -14,7 +14,7 @@ from dlfd_ops.digest import dir_hash, sha256_file
 from dlfd_ops.errors import BadInput
 from dlfd_ops.tracking.aliases import CHAMPION, read_aliases
 from dlfd_ops.tracking.packaging import CHECKPOINT
-from dlfd_ops.tracking.store import Store
+from dlfd_ops.tracking.store import Store, artifact_is_missing
 from dlfd_ops.tracking.versions import RegisteredVersion, read_version
 
 
@@ -61,6 +61,8 @@ def download_checkpoint(store: Store, model_name: str, version: int, target: Pat
         try:
             download_artifacts(artifact_uri=f"{source}/{CHECKPOINT}", dst_path=str(target), tracking_uri=store.uri)
         except OSError as error:
+            if not artifact_is_missing(error):
+                raise
             raise _no_checkpoint(model_name, version, type(error).__name__) from error
     if not (target / CHECKPOINT).is_dir():
         raise _no_checkpoint(model_name, version, "none")
@@ -87,7 +89,9 @@ def served_model(store: Store, model_name: str, version: int, loaded: str) -> Se
         except MlflowException as error:
             if error.error_code != ErrorCode.Name(RESOURCE_DOES_NOT_EXIST):
                 raise
-        except OSError:
+        except OSError as error:
+            if not artifact_is_missing(error):
+                raise
             return None  # files are missing: a registry entry without its model
     return None
 

@@ -14,6 +14,8 @@ from mlflow import MlflowClient
 from mlflow.entities import LifecycleStage
 from mlflow.exceptions import MlflowException
 from mlflow.protos.databricks_pb2 import RESOURCE_ALREADY_EXISTS, ErrorCode
+from requests import RequestException
+from requests.status_codes import codes
 from sqlalchemy.exc import SQLAlchemyError
 
 from dlfd_ops.errors import BadInput
@@ -88,6 +90,9 @@ class Store:
             yield
         except MlflowException as error:
             raise _no_answer(self.description, str(error.error_code)) from error
+        except RequestException as error:
+            # Uploads, downloads and listings of artifacts through the server: MLflow lets these through unwrapped.
+            raise _artifact_refused(self.description, error) from error
 
     @contextmanager
     def as_default(self) -> Iterator[None]:
@@ -210,6 +215,29 @@ def _locked(path: Path) -> Iterator[None]:
         yield
     finally:
         lock.release()
+
+
+def artifact_is_missing(error: OSError) -> bool:
+    """Whether an error of reading an artifact says that it is not there, and not that the server refused to give it."""
+    if not isinstance(error, RequestException):
+        return True
+    return error.response is not None and error.response.status_code == codes.not_found
+
+
+def _artifact_refused(description: str, error: RequestException) -> BadInput:
+    if error.response is None:
+        return _no_answer(description, type(error).__name__)
+    status = error.response.status_code
+    remedies = {
+        codes.unauthorized: f"check {TRACKING_URI} and its credentials",
+        codes.forbidden: "ask for an account that may read and write artifacts",
+        codes.request_entity_too_large: "let the proxy before the server take larger files; a model is one",
+    }
+    return BadInput(
+        f"the MLflow store {description} must take and give artifacts",
+        received=f"HTTP {status} {error.response.reason}",
+        remedy=remedies.get(status, f"check {TRACKING_URI}, the server and what stands before it"),
+    )
 
 
 def _no_answer(description: str, received: str) -> BadInput:

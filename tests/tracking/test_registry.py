@@ -13,6 +13,7 @@ import mlflow
 import pytest
 
 from dlfd_ops.models.checkpoint import load_classifier, weights_digest
+from dlfd_ops.tracking.logged_models import LoggedModels
 from dlfd_ops.tracking.registry import Entry, Registry, join_ids, registration_key
 from dlfd_ops.tracking.store import Store, open_store
 from dlfd_ops.tracking.versions import read_version
@@ -66,10 +67,10 @@ def version_without_model(store: Store, number: int, gate: str, tags: Mapping[st
     assert int(created.version) == number
 
 
-def looked_too_early(registry: Registry, question: str, answer: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let the registry's next ``question`` get the ``answer`` of a moment ago, before the other machine wrote."""
-    ask, answers = getattr(registry, question), [answer]
-    monkeypatch.setattr(registry, question, lambda *given: answers.pop() if answers else ask(*given))
+def looked_too_early(asker: type, question: str, answer: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the next ``question`` get the ``answer`` of a moment ago, before the other machine wrote."""
+    ask, answers = getattr(asker, question), [answer]
+    monkeypatch.setattr(asker, question, lambda *given: answers.pop() if answers else ask(*given))
 
 
 def aliases(store: Store) -> dict[str, str]:
@@ -184,7 +185,7 @@ def test_the_younger_of_two_machines_takes_its_version_back(
 ) -> None:
     """Whoever looked before the other's version was there finds it afterwards, and one version is left."""
     first = registry.register(entry)
-    looked_too_early(registry, "find", None, monkeypatch)
+    looked_too_early(Registry, "find", None, monkeypatch)
     assert registry.register(entry) == first
     assert [int(found.version) for found in store.client.search_model_versions(f"name = '{MODEL}'")] == [1]
 
@@ -195,7 +196,7 @@ def test_two_machines_complete_one_logged_model(
     """Whoever began a second one leaves it and goes on with the older."""
     experiment = store.experiment_id("dlfd-tiny")
     older = store.client.create_logged_model(experiment, name=MODEL, tags={"dlfd.registration_key": KEY})
-    looked_too_early(registry, "_logged_models", [], monkeypatch)
+    looked_too_early(LoggedModels, "_with_key", [], monkeypatch)
     registry.register(entry)
     (model,) = store.client.search_logged_models([experiment])
     assert (model.model_id, str(model.status)) == (older.model_id, "READY")
@@ -207,7 +208,7 @@ def test_candidate_follows_a_version_registered_meanwhile(
     """An older answer about the versions does not stay behind as the alias."""
     for number in (1, 2):
         version_without_model(store, number, "passed")
-    looked_too_early(registry, "_newest_passed", 1, monkeypatch)
+    looked_too_early(Registry, "_newest_passed", 1, monkeypatch)
     assert registry.point_candidate() == 2
     assert aliases(store) == {"candidate": "2"}
 
