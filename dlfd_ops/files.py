@@ -96,10 +96,15 @@ def read_bounded(path: Path, *, max_bytes: int, what: str) -> bytes:
         ) from error
 
 
+def find_repository(start: Path) -> Path | None:
+    """Return the top folder of the DVC repository that ``start`` lies in, resolved; None outside of one."""
+    here = start.resolve()
+    return next((folder for folder in (here, *here.parents) if (folder / ".dvc").is_dir()), None)
+
+
 def repository_top(start: Path) -> Path:
     """Return the top folder of the DVC repository that ``start`` lies in, resolved; ``start`` itself outside of one."""
-    here = start.resolve()
-    return next((folder for folder in (here, *here.parents) if (folder / ".dvc").is_dir()), here)
+    return find_repository(start) or start.resolve()
 
 
 def private_folder(path: Path) -> Path:

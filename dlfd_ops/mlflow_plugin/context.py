@@ -43,7 +43,7 @@ class DvcRunContext(RunContextProvider):
 
 def _repository() -> Path | None:
     try:
-        from dlfd_ops.storage.dvc_files import find_repository
+        from dlfd_ops.files import find_repository
 
         return find_repository(Path.cwd())
     except Exception as error:

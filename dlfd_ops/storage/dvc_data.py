@@ -13,7 +13,7 @@ from urllib.parse import parse_qsl, quote, unquote, urlencode, urlsplit
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 from dlfd_ops.errors import BadInput
-from dlfd_ops.storage.dvc_files import find_repository
+from dlfd_ops.files import find_repository
 
 MAX_LENGTH = 2048
 """Characters of a path or of a repository's URL."""

@@ -12,15 +12,10 @@ from pathlib import Path
 import yaml
 
 from dlfd_ops.errors import BadInput
-from dlfd_ops.files import read_bounded, repository_top, write_text
+from dlfd_ops.files import find_repository, read_bounded, repository_top, write_text
 
 PIPELINE_FILE = "dvc.yaml"
 MAX_PIPELINE_BYTES = 16 << 20
-
-
-def find_repository(start: Path) -> Path | None:
-    """Return the top folder of the DVC repository around ``start``, without loading DVC; None outside of one."""
-    return next((folder for folder in (start, *start.parents) if (folder / ".dvc").is_dir()), None)
 
 
 def require_repository(root: Path) -> None:
@@ -31,9 +26,8 @@ def require_repository(root: Path) -> None:
     Raises:
         BadInput: it is not.
     """
-    if not (root / ".dvc").is_dir() and not (
-        (repository_top(root) / ".dvc").is_dir() and (root / "dvc.yaml").is_file() and (root / "params.yaml").is_file()
-    ):
+    below = find_repository(root) is not None and all((root / name).is_file() for name in ("dvc.yaml", "params.yaml"))
+    if not (root / ".dvc").is_dir() and not below:
         raise BadInput(
             "the command must run in the pipeline's folder of a DVC repository",
             received="a folder without .dvc",
