@@ -33,6 +33,7 @@ RECEIPT = {
     "model_name": "face",
     "version": 2,
     "original_version": 1,
+    "parent_version": 1,
     "run_id": "r",
     "store": "s",
     "weights_digest": HASH,

@@ -189,18 +189,25 @@ class RolledBack(Move):
 
 
 class Receipt(Facts):
-    """``registry/version.json``: what the register stage left of a registration.
+    """``registry/version.json``: what the register stage registered, and where.
 
     Attributes:
+        model_name: the registered model.
+        version: number of the unlearned version.
         original_version: version of the original model, the root of the lineage.
-        parent_version: version that the unlearning started from; None in a receipt of an earlier release.
+        parent_version: version that the unlearning started from.
+        run_id: run of the unlearning.
+        store: name of the store, without credentials.
+        weights_digest: of the unlearned weights.
+        forget_list_digest: of what was forgotten.
+        manifest_digest: of the data.
         gate: "passed" or "failed".
     """
 
     model_name: str
     version: int
     original_version: int
-    parent_version: int | None = None
+    parent_version: int
     run_id: str
     store: str
     weights_digest: str

@@ -66,7 +66,7 @@ def compare_unlearned(
         return Verification(not_checked=(elsewhere,))
     expected = _expected(version)
     if receipt is not None:
-        expected["dlfd.parent_version"] = str(receipt.parent_version or receipt.original_version)
+        expected["dlfd.parent_version"] = str(receipt.parent_version)
     found = _found(store, registered.model_name, registered.version)
     return compare_version(what, expected, found) + _compare_checkpoint(what, found or {}, heads)
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import logging
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Literal
 
+from dlfd_ops.audit.evidence import Receipt
 from dlfd_ops.audit.ledger import Ledger
 from dlfd_ops.data.manifest import Manifest, read_manifest
 from dlfd_ops.deletion.forget_list import ForgetList, read_forget_list
@@ -36,35 +36,6 @@ ORIGINAL: Literal["original"] = "original"
 UNLEARNED: Literal["unlearned"] = "unlearned"
 
 _LOGGER = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class Receipt:
-    """``registry/version.json``: what was registered, and where.
-
-    Attributes:
-        model_name: the registered model.
-        version: number of the unlearned version.
-        original_version: number of the original, the root of its lineage.
-        parent_version: number of the version that the unlearning started from.
-        run_id: run of the unlearning.
-        store: name of the store, without credentials.
-        weights_digest: of the unlearned weights.
-        forget_list_digest: of what was forgotten.
-        manifest_digest: of the data.
-        gate: ``passed`` or ``failed``.
-    """
-
-    model_name: str
-    version: int
-    original_version: int
-    parent_version: int
-    run_id: str
-    store: str
-    weights_digest: str
-    forget_list_digest: str
-    manifest_digest: str
-    gate: str
 
 
 @dataclass(frozen=True)
@@ -258,7 +229,7 @@ def _keep_parent(layout: Layout, store: Store, registry: Registry, inputs: _Inpu
 
 
 def _write_receipt(receipt: Receipt, layout: Layout) -> None:
-    write_text(layout.receipt, json.dumps(asdict(receipt), indent=2) + "\n")
+    write_text(layout.receipt, receipt.model_dump_json(indent=2) + "\n")
 
 
 def _metrics_of(model: str, metrics: Mapping[str, float]) -> dict[str, float]:

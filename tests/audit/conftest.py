@@ -81,6 +81,7 @@ def receipt() -> Receipt:
         model_name="face",
         version=2,
         original_version=1,
+        parent_version=1,
         run_id="run-2",
         store=STORE,
         weights_digest=UNLEARNED,

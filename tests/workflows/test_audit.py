@@ -529,7 +529,12 @@ def _register(root: Path, store: Store) -> None:
     assert unlearned_version is not None
     certificate = certify_version(PARAMS, Layout(root), store, unlearned_version, 1)
     store.client.set_model_version_tag(NAME, "2", "dlfd.certificate_digest", certificate)
-    receipt = {"original_version": 1, "manifest_digest": resolved["manifest_digest"], "gate": "passed"}
+    receipt = {
+        "original_version": 1,
+        "parent_version": 1,
+        "manifest_digest": resolved["manifest_digest"],
+        "gate": "passed",
+    }
     _write_json(root / "registry/version.json", registered | receipt)
 
 

@@ -7,7 +7,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
-from dataclasses import asdict, replace
+from dataclasses import replace
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ import pytest
 import torch
 
 from dlfd_ops.audit.certificates import version_certificate
+from dlfd_ops.audit.evidence import Receipt
 from dlfd_ops.audit.ledger import Ledger
 from dlfd_ops.data.manifest import Manifest, ManifestInfo, write_manifest
 from dlfd_ops.deletion.forget_list import ForgetList, ForgetRow, SampleCount, write_forget_list
@@ -32,7 +33,7 @@ from dlfd_ops.tracking.runs import model_run
 from dlfd_ops.tracking.store import open_store
 from dlfd_ops.workflows.evidence import sign_evidence
 from dlfd_ops.workflows.layout import Layout
-from dlfd_ops.workflows.register import Receipt, register
+from dlfd_ops.workflows.register import register
 
 PARAMS = Path(__file__).parents[2] / "params.yaml"
 MODEL = "face-tiny"
@@ -203,7 +204,7 @@ def test_original_is_version_1_and_unlearned_version_2(registered: tuple[Path, R
     root, receipt, _ = registered
     assert (receipt.original_version, receipt.version, receipt.gate) == (1, 2, "passed")
     assert receipt.store == "sqlite:///mlflow.db"
-    assert json.loads((root / "registry/version.json").read_text()) == asdict(receipt)
+    assert json.loads((root / "registry/version.json").read_text()) == receipt.model_dump()
     assert aliases(root) == {"candidate": "2"}
 
 
@@ -300,7 +301,7 @@ def test_another_policy_changes_the_decision_and_not_the_version(registered: tup
     """A version that no longer passes loses tag and alias, is said to fail, and gets both back when it passes."""
     root, receipt, _ = registered
     refused = register(small_params(max_attack_auc_excess=0.01), root)
-    assert refused == replace(receipt, gate="failed")
+    assert refused == receipt.model_copy(update={"gate": "failed"})
     assert tags(root, 2)["dlfd.gate"] == "failed"
     assert aliases(root) == {}
     assert "FAILED" in (open_store(root).client.get_model_version(MODEL, "2").description or "")

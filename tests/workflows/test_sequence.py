@@ -20,6 +20,7 @@ import yaml
 from dvc.repo import Repo
 from mlflow import MlflowClient
 
+from dlfd_ops.audit.evidence import Receipt
 from dlfd_ops.audit.ledger import Ledger
 from dlfd_ops.data.identity import load_key
 from dlfd_ops.data.manifest import read_manifest
@@ -36,7 +37,7 @@ from dlfd_ops.workflows.forget_list import forget_list
 from dlfd_ops.workflows.layout import Layout
 from dlfd_ops.workflows.prepare import prepare
 from dlfd_ops.workflows.promote import promote
-from dlfd_ops.workflows.register import Receipt, register
+from dlfd_ops.workflows.register import register
 from dlfd_ops.workflows.requests import Wish, add_requests, list_requests, pin_again, withdraw
 from dlfd_ops.workflows.train import train
 from dlfd_ops.workflows.unlearn import unlearn
