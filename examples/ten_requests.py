@@ -4,12 +4,12 @@ For experiments: in production the people decide. Draws the people, and then, fo
 file it, run the pipeline, let the version serve. At the end it trains the model that none of them was ever in. In a
 fresh clone, with the environment active:
 
-    python examples/ten_requests.py --params configs/params/utkface.yaml --share 0.12
+    python examples/ten_requests.py --params configs/params/lfw-sequence.yaml --share 0.12
 
 A run that was interrupted goes on where it stopped when the command is given again. The curve is in
-``plots/sequence.csv``, ``.png`` and ``.svg``: accuracy on people never seen, attack AUC on all who were forgotten so
-far, NoMUS. A version that the gate refuses is promoted by force, with the reason on record: the curve is what is
-wanted here.
+``plots/sequence.csv``, ``.png`` and ``.svg``: accuracy on people never seen; attack AUC on all who were forgotten so
+far, of the version and of the original, and on the newest alone; NoMUS; and the rules that the gate found broken. A
+version that the gate refuses is promoted by force, with the reason on record: the curve is what is wanted here.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ from typing import Any
 
 from draw_requests import draw
 
+from dlfd_ops.audit.ledger import Ledger
 from dlfd_ops.files import write_bytes, write_text
 from dlfd_ops.params import load_params
 
@@ -37,9 +38,12 @@ COLUMNS = (
     "requests",
     "version",
     "gate",
+    "failed",
     "accuracy",
     "accuracy_forget",
     "mia_auc",
+    "original_auc",
+    "newest_auc",
     "nomus",
     "seconds",
 )
@@ -97,7 +101,10 @@ def row_of(model: str, number: int) -> dict[str, Any]:
     metrics, receipt = read("metrics/unlearning.json"), read("registry/version.json")
     stage = {"original": "train", "unlearned": "unlearn"}.get(model)
     seconds = metrics["seconds"][stage] if stage else read("metrics/retrained.json")["seconds"]["retrain"]
-    own = {"version": receipt["version"], "gate": receipt["gate"]} if model == "unlearned" else {}
+    own: dict[str, Any] = {}
+    if model == "unlearned":
+        own = {"version": receipt["version"], "gate": receipt["gate"], "failed": failed_rules()}
+        own["newest_auc"] = metrics.get("newest", metrics[model])["mia_auc"]
     numbers = {name: metrics[model].get(name, "") for name in COLUMNS if name in metrics[model]}
     return {
         "round": number,
@@ -105,8 +112,15 @@ def row_of(model: str, number: int) -> dict[str, Any]:
         "requests": len(read("metrics/forgotten.json")),
         **own,
         **numbers,
+        "original_auc": metrics["original"]["mia_auc"],
         "seconds": seconds,
     }
+
+
+def failed_rules() -> str:
+    """Return the rules that the newest version broke, by the ledger."""
+    gated = [event for event in Ledger().events() if event.kind == "gated"]
+    return " ".join(rule["rule"] for rule in gated[-1].data["rules"] if not rule["passed"])
 
 
 def promote(rows: list[dict[str, Any]], number: int) -> None:
@@ -155,7 +169,10 @@ def figure(rows: list[dict[str, Any]]) -> None:
         axis.plot([row["round"] for row in curve], [float(row[name]) for row in curve], marker="o", label="unlearned")
         axis.axhline(float(retrained[name]), linestyle="--", color="grey", label="retrained without all of them")
         axis.set(xlabel="round (0: the original)", title=title)
-    axes[0].legend(fontsize="small")
+    later = [row for row in curve if row["round"]]
+    same = {"marker": ".", "color": "tab:red", "label": "original, on the same people"}
+    axes[1].plot([row["round"] for row in later], [float(row["original_auc"]) for row in later], **same)
+    axes[1].legend(fontsize="x-small")
     for kind in ("png", "svg"):
         content = io.BytesIO()
         drawn.savefig(content, format=kind, dpi=150)
