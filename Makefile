@@ -6,6 +6,9 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 # Stages start `python` and `accelerate`: they must be those of the environment.
 export PATH := $(CURDIR)/$(BIN):$(PATH)
+# Every stage is a process that loads torch and MLflow: without Python's cache of compiled modules it compiles some three
+# thousand files first, which takes longer than the loading itself.
+unexport PYTHONDONTWRITEBYTECODE
 # The embedded stores speak to nobody.
 export DVC_NO_ANALYTICS := true
 export MLFLOW_DISABLE_TELEMETRY := true
