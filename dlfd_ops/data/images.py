@@ -1,31 +1,30 @@
-"""Reading prepared images into memory as labelled tensors."""
+"""Prepared images with their labels."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import torch
-from PIL import Image
 from torch import Tensor
 
 from dlfd_ops.data.manifest import Manifest
+from dlfd_ops.data.pixels import Pixels, read_pixels
 from dlfd_ops.errors import BadInput
 
 
 @dataclass(frozen=True)
 class LabelledImages:
-    """Samples held in memory, in the manifest's row order.
+    """Samples in the manifest's row order.
 
     Attributes:
-        images: (N, 3, S, S) uint8.
+        images: (N, 3, S, S) uint8; a tensor, or read when they are asked for.
         targets: (N,) int64 class indices for one label, (N, L) float32 of 0 and 1 for several.
         sample_ids: N keyed hashes.
         subject_keys: N keyed hashes.
     """
 
-    images: Tensor
+    images: Pixels
     targets: Tensor
     sample_ids: tuple[str, ...]
     subject_keys: tuple[str, ...]
@@ -35,18 +34,14 @@ class LabelledImages:
 
 
 def load_images(manifest: Manifest, labels: tuple[str, ...]) -> LabelledImages:
-    """Decode every image of ``manifest`` and gather the targets of ``labels``.
+    """Return the images of ``manifest``, in memory where they fit, and the targets of ``labels``.
 
     Raises:
         BadInput: a label is not in the manifest, several labels are not all binary, an image is missing or has
-            another size than the manifest says.
+            another size than the manifest says. Of images that stay on disk, the first to ask for them hears of that.
     """
-    size = manifest.info.image_size
-    images = np.empty((len(manifest), 3, size, size), dtype=np.uint8)
-    for row, path in enumerate(manifest.rows["path"]):
-        images[row] = _read_prepared(manifest.root / path, size)
     return LabelledImages(
-        images=torch.from_numpy(images),
+        images=read_pixels([manifest.root / path for path in manifest.rows["path"]], manifest.info.image_size),
         targets=targets_of(manifest, labels),
         sample_ids=tuple(manifest.rows["sample_id"]),
         subject_keys=tuple(manifest.rows["subject_key"]),
@@ -76,21 +71,3 @@ def targets_of(manifest: Manifest, labels: tuple[str, ...]) -> Tensor:
     if len(labels) == 1:
         return torch.as_tensor(manifest.rows[labels[0]].to_numpy(dtype=np.int64).copy())
     return torch.as_tensor(manifest.rows[list(labels)].to_numpy(dtype=np.float32).copy())
-
-
-def _read_prepared(path: Path, size: int) -> np.ndarray:
-    try:
-        with Image.open(path) as image:
-            if image.size != (size, size):
-                raise BadInput(
-                    f"a prepared image must be {size} x {size} pixels",
-                    received=f"{image.size[0]} x {image.size[1]}",
-                    remedy="run the prepare stage again",
-                )
-            return np.asarray(image.convert("RGB")).transpose(2, 0, 1)
-    except OSError as error:
-        raise BadInput(
-            "every prepared image of the manifest must be readable",
-            received=f"{path.name[:12]}...: {type(error).__name__}",
-            remedy="run the prepare stage, or dvc checkout",
-        ) from error

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from tqdm import tqdm
 
 from dlfd_ops.data.images import LabelledImages
+from dlfd_ops.data.pixels import ahead
 from dlfd_ops.models.classifier import Classifier, to_unit
 from dlfd_ops.models.losses import sample_losses
 
@@ -62,10 +63,11 @@ def predict(
     model.to(device)
     logits = torch.empty(len(data), model.card.num_outputs)
     starts = range(0, len(data), batch_size)
+    pixels = ahead(data.images, (slice(start, start + batch_size) for start in starts))
     # disable=None shows the bar on a terminal only.
     with evaluation_mode(model), torch.inference_mode():
         for start in tqdm(starts, desc=progress, leave=False, disable=None if progress else True):
-            images = data.images[start : start + batch_size].to(device)
+            images = next(pixels).to(device)
             logits[start : start + batch_size] = model(to_unit(images)).logits.float().cpu()
     return score(logits, data.targets)
 

@@ -6,11 +6,14 @@ same global batches: every process takes its own share of each.
 
 from __future__ import annotations
 
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import lru_cache
 
 import torch
 from torch import Tensor
+
+from dlfd_ops.data.pixels import Pixels
 
 
 @dataclass(frozen=True)
@@ -47,6 +50,44 @@ def _order(num_samples: int, seed: int, epoch: int) -> Tensor:
     """Return the order of one epoch; kept, because every step of the epoch asks for it."""
     generator = torch.Generator().manual_seed(seed * 1_000_003 + epoch)
     return torch.randperm(num_samples, generator=generator)
+
+
+class PlannedPixels:
+    """The images of a plan's batches, on the device.
+
+    Images in memory are moved there once. Of images on disk, a thread reads those of the next step while this one is
+    computed with; as a batch is a function of the step, a run that resumes at any step gets the same ones.
+
+    Args:
+        pixels: of all samples.
+        plan: which of them make up which batch.
+        device: where the batches go.
+    """
+
+    def __init__(self, pixels: Pixels, plan: BatchPlan, device: torch.device) -> None:
+        self._pixels = pixels.to(device) if isinstance(pixels, Tensor) else pixels
+        self._plan = plan
+        self._device = device
+        self._thread = ThreadPoolExecutor(1)
+        self._next: tuple[int, Future[Tensor]] | None = None
+
+    def batch(self, step: int, *, rank: int, num_processes: int) -> tuple[Tensor, Tensor]:
+        """Return one process's share of a batch: (B, 3, S, S) uint8 images and their (B,) indices, on the device."""
+
+        def rows(number: int) -> Tensor:
+            return share(self._plan.batch(number), rank, num_processes)
+
+        indices = rows(step).to(self._device)
+        if isinstance(self._pixels, Tensor):
+            return self._pixels[indices], indices
+        expected, reading = self._next or (None, None)
+        if reading is None or expected != step:
+            reading = self._read(rows(step))
+        self._next = (step + 1, self._read(rows(step + 1)))
+        return reading.result().to(self._device, non_blocking=True), indices
+
+    def _read(self, rows: Tensor) -> Future[Tensor]:
+        return self._thread.submit(self._pixels.__getitem__, rows)
 
 
 def share(batch: Tensor, rank: int, num_processes: int) -> Tensor:

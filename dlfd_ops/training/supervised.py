@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from dlfd_ops.data.images import LabelledImages
 from dlfd_ops.models.classifier import to_unit
 from dlfd_ops.models.losses import sample_losses
-from dlfd_ops.training.batches import BatchPlan, share
+from dlfd_ops.training.batches import BatchPlan, PlannedPixels
 from dlfd_ops.training.loop import Objective, StepLoss
 
 
@@ -19,7 +19,7 @@ def flip_at_random(images: Tensor) -> Tensor:
 
 
 class SupervisedObjective(Objective):
-    """Mean loss on shuffled batches of a labelled set held on the device.
+    """Mean loss on shuffled batches of a labelled set.
 
     Args:
         data: the training samples.
@@ -33,18 +33,16 @@ class SupervisedObjective(Objective):
     def __init__(
         self, data: LabelledImages, plan: BatchPlan, *, flip: bool, device: torch.device, rank: int, num_processes: int
     ) -> None:
-        self._images = data.images.to(device)
+        self._pixels = PlannedPixels(data.images, plan, device)
         self._targets = data.targets.to(device)
-        self._plan = plan
         self._flip = flip
-        self._rank = rank
-        self._num_processes = num_processes
+        self._share = {"rank": rank, "num_processes": num_processes}
 
     def step_loss(self, model: nn.Module, step: int) -> StepLoss:
         """Return the mean loss of this process's share of the batch, in training mode."""
         model.train()
-        indices = share(self._plan.batch(step), self._rank, self._num_processes).to(self._images.device)
-        images = to_unit(self._images[indices])
+        pixels, indices = self._pixels.batch(step, **self._share)
+        images = to_unit(pixels)
         targets = self._targets[indices]
         output = model(flip_at_random(images) if self._flip else images)
         loss = sample_losses(output.logits, targets).mean()

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 
 from dlfd_ops.data.images import LabelledImages
 from dlfd_ops.models.classifier import to_unit
-from dlfd_ops.training.batches import BatchPlan, share
+from dlfd_ops.training.batches import BatchPlan, PlannedPixels
 from dlfd_ops.training.distributed import unwrapped
 from dlfd_ops.training.loop import Objective, StepLoss
 from dlfd_ops.unlearning.dlfd.schedule import DynamicForgetting
@@ -22,20 +22,20 @@ ForgettingProbe = Callable[[nn.Module], float]
 
 @dataclass(frozen=True)
 class Source:
-    """A set on the device and the order that its batches are drawn in."""
+    """A set whose batches come to the device in a planned order."""
 
-    data: LabelledImages
-    plan: BatchPlan
+    pixels: PlannedPixels
+    targets: Tensor
 
     @classmethod
     def on(cls, device: torch.device, data: LabelledImages, plan: BatchPlan) -> Source:
-        """Return ``data`` moved to ``device``, drawn by ``plan``."""
-        return cls(replace(data, images=data.images.to(device), targets=data.targets.to(device)), plan)
+        """Return ``data`` for ``device``, drawn by ``plan``."""
+        return cls(PlannedPixels(data.images, plan, device), data.targets.to(device))
 
     def batch(self, step: int, *, rank: int, num_processes: int) -> Batch:
         """Return one process's share of the batch of ``step``."""
-        indices = share(self.plan.batch(step), rank, num_processes).to(self.data.images.device)
-        return Batch(to_unit(self.data.images[indices]), self.data.targets[indices], indices)
+        pixels, indices = self.pixels.batch(step, rank=rank, num_processes=num_processes)
+        return Batch(to_unit(pixels), self.targets[indices], indices)
 
 
 class UnlearningObjective(Objective):

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from dlfd_ops.data.images import LabelledImages
+from dlfd_ops.data.pixels import ahead
 from dlfd_ops.models.classifier import Classifier, to_unit
 
 SWEEP_BATCH_SIZE = 256
@@ -32,6 +33,6 @@ def taught_logits(teacher: Classifier, images: Tensor) -> Tensor:
 
 def sweep(data: LabelledImages, device: torch.device) -> Iterator[tuple[Tensor, Tensor]]:
     """Yield all samples of a set in their order, as batches of images in [0, 1] and targets on ``device``."""
-    for start in range(0, len(data), SWEEP_BATCH_SIZE):
-        rows = slice(start, start + SWEEP_BATCH_SIZE)
-        yield to_unit(data.images[rows].to(device)), data.targets[rows].to(device)
+    parts = [slice(start, start + SWEEP_BATCH_SIZE) for start in range(0, len(data), SWEEP_BATCH_SIZE)]
+    for rows, pixels in zip(parts, ahead(data.images, parts), strict=True):
+        yield to_unit(pixels.to(device)), data.targets[rows].to(device)

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
+import numpy as np
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dlfd_ops.training.batches import BatchPlan, share
+from dlfd_ops.data.pixels import StoredPixels
+from dlfd_ops.data.png import to_png
+from dlfd_ops.training.batches import BatchPlan, PlannedPixels, share
 
 PLANS = st.builds(BatchPlan, st.integers(1, 200), st.integers(2, 64), st.integers(0, 1000))
 
@@ -42,3 +47,21 @@ def test_epochs_differ() -> None:
     """The order is drawn anew every epoch."""
     plan = BatchPlan(100, 100, seed=1)
     assert not torch.equal(plan.batch(0), plan.batch(1))
+
+
+def test_images_on_disk_make_the_same_batches(tmp_path: Path) -> None:
+    """Read ahead or not, in order, out of order or begun in the middle, each step gets its own images."""
+    files = [tmp_path / f"{number}.png" for number in range(9)]
+    for number, file in enumerate(files):
+        file.write_bytes(to_png(np.full((8, 8, 3), number, dtype=np.uint8)))
+    stored, device = StoredPixels(files, 8), torch.device("cpu")
+    plan = BatchPlan(9, 4, seed=3)
+    memory = PlannedPixels(stored[:], plan, device)
+    for steps in ([0, 1, 2, 3], [5, 6], [2, 2, 0]):
+        disk = PlannedPixels(stored, plan, device)
+        for step in steps:
+            pixels, indices = disk.batch(step, rank=1, num_processes=2)
+            expected, same = memory.batch(step, rank=1, num_processes=2)
+            assert torch.equal(pixels, expected)
+            assert torch.equal(indices, same)
+            assert pixels[:, 0, 0, 0].tolist() == indices.tolist()
