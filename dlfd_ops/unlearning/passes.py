@@ -12,6 +12,9 @@ from dlfd_ops.data.pixels import ahead
 from dlfd_ops.models.classifier import Classifier, to_unit
 
 SWEEP_BATCH_SIZE = 256
+"""Images in a pass that keeps no activations."""
+GRADIENT_BATCH_SIZE = 64
+"""Images in a pass that keeps them for a gradient: bounds the memory, however many images a method looks at."""
 
 
 def logits_of(model: nn.Module, *images: Tensor) -> list[Tensor]:
@@ -31,8 +34,10 @@ def taught_logits(teacher: Classifier, images: Tensor) -> Tensor:
     return logits.float()
 
 
-def sweep(data: LabelledImages, device: torch.device) -> Iterator[tuple[Tensor, Tensor]]:
+def sweep(
+    data: LabelledImages, device: torch.device, *, batch_size: int = SWEEP_BATCH_SIZE
+) -> Iterator[tuple[Tensor, Tensor]]:
     """Yield all samples of a set in their order, as batches of images in [0, 1] and targets on ``device``."""
-    parts = [slice(start, start + SWEEP_BATCH_SIZE) for start in range(0, len(data), SWEEP_BATCH_SIZE)]
+    parts = [slice(start, start + batch_size) for start in range(0, len(data), batch_size)]
     for rows, pixels in zip(parts, ahead(data.images, parts), strict=True):
         yield to_unit(pixels.to(device)), data.targets[rows].to(device)

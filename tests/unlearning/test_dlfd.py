@@ -77,7 +77,7 @@ def test_published_cuts_off_what_is_darker_than_the_mean(make_case: Callable[...
     method_losses: dict[bool, list[float]] = {True: [], False: []}
     for darkness in (0, 60):
         case = make_case()
-        case.retain.images[:] = darkness
+        case.retain.images[:].fill_(darkness)
         method = case.method("dlfd/published")
         for push, losses in method_losses.items():
             losses.append(float(case.loss(method, case.model.eval(), 1, push=push).detach()))

@@ -71,7 +71,7 @@ def test_only_a_method_that_asks_for_the_probe_pays_for_it(name: str, case: Case
 def test_without_a_push_the_forget_batch_has_no_say(name: str, case: Case) -> None:
     """Below the threshold of the dynamic schedule a method repairs: other forget images change nothing."""
     losses = []
-    for images in (case.forget.images, 255 - case.forget.images):
+    for images in (case.forget.images[:], 255 - case.forget.images[:]):
         case.forget = LabelledImages(images, case.forget.targets, case.forget.sample_ids, case.forget.subject_keys)
         losses.append(float(case.loss(case.method(name), case.model, 1, push=False).detach()))
     assert losses[0] == pytest.approx(losses[1], abs=1e-6)

@@ -11,7 +11,7 @@ from dlfd_ops.data.images import LabelledImages
 from dlfd_ops.models.losses import sample_losses
 from dlfd_ops.training.loop import StepLoss
 from dlfd_ops.unlearning.method import Resources, UnlearningMethod, UnlearningStep
-from dlfd_ops.unlearning.passes import logits_of, sweep
+from dlfd_ops.unlearning.passes import GRADIENT_BATCH_SIZE, logits_of, sweep
 
 if TYPE_CHECKING:
     from dlfd_ops.params import SalunSection
@@ -104,7 +104,7 @@ def _forget_gradient(model: nn.Module, forget: LabelledImages, device: torch.dev
     model.eval()
     names, weights = zip(*model.named_parameters(), strict=True)
     total = [torch.zeros_like(tensor) for tensor in weights]
-    for images, targets in sweep(forget, device):
+    for images, targets in sweep(forget, device, batch_size=GRADIENT_BATCH_SIZE):
         loss = sample_losses(model(images).logits, targets).sum() / len(forget)
         for so_far, part in zip(total, torch.autograd.grad(loss, weights), strict=True):
             so_far.add_(part)

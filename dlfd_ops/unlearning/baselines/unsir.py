@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from dlfd_ops.models.losses import sample_losses
 from dlfd_ops.training.loop import StepLoss
 from dlfd_ops.unlearning.method import Resources, UnlearningMethod, UnlearningStep
-from dlfd_ops.unlearning.passes import logits_of
+from dlfd_ops.unlearning.passes import GRADIENT_BATCH_SIZE, logits_of
 
 if TYPE_CHECKING:
     from dlfd_ops.params import UnsirSection
@@ -48,10 +48,12 @@ class Unsir(UnlearningMethod):
         original, noise = self._resources.original, self._start.clone().requires_grad_(True)
         optimizer = torch.optim.Adam([noise], lr=self._settings.noise_rate)
         for _ in range(self._settings.noise_steps):
-            size = noise.flatten(1).norm(dim=1).mean()
-            error = sample_losses(original(original.denormalise(noise)).logits, self._labels).mean()
             optimizer.zero_grad()
-            (self._settings.noise_penalty * size - error).backward()
+            parts = (torch.split(tensor, GRADIENT_BATCH_SIZE) for tensor in (noise, self._labels))
+            for part, labels in zip(*parts, strict=True):
+                error = sample_losses(original(original.denormalise(part)).logits, labels)
+                size = part.flatten(1).norm(dim=1)
+                ((self._settings.noise_penalty * size - error).sum() / len(noise)).backward()
             optimizer.step()
         self._noise = noise.detach()
 
