@@ -199,6 +199,8 @@ class AnchoredSection(Section):
     """Weight of the transported predictions on the forget set."""
     difficulty_weight: Annotated[float, Field(ge=0)]
     """Weight of the difference in difficulty (0 to 1) beside the cosine distance, in the transport's cost."""
+    refresh_every: Annotated[int, Field(ge=1)]
+    """Optimiser steps after which the model in the making is asked anew about the partners."""
     batch_norm: Literal["moving", "frozen"]
     """``moving``: batch statistics in a step, running ones follow. ``frozen``: the original's statistics throughout;
     processes then agree exactly, and the learning rate must be about ten times smaller."""
@@ -317,7 +319,9 @@ class UnlearnSection(Section):
     forget_batch_size: Annotated[int, Field(ge=2, le=65536)]
     """Forget images an optimiser step, over all processes together."""
     anchor_batch_size: Annotated[int, Field(ge=2, le=65536)]
-    """Anchor images (unseen people) an optimiser step, over all processes together."""
+    """Anchor images an optimiser step, over all processes together."""
+    unseen_share: Annotated[float, Field(gt=0, lt=1)]
+    """Share of the anchor people whom no step sees: they show how the model in the making treats strangers."""
     learning_rate: Annotated[float, Field(gt=0, le=10)]
     """Largest rate of the SGD; cosine to zero over the run."""
     momentum: Annotated[float, Field(ge=0, lt=1)]

@@ -57,15 +57,15 @@ class Resources:
 
     Attributes:
         original: the model before unlearning, frozen, in evaluation mode, on the device.
-        forget: the forget set; uint8 images on the CPU or the device, like those of ``anchor``.
-        anchor: the anchor set.
+        forget: the forget set; uint8 images on the CPU or the device, like those of ``unseen``.
+        unseen: people of the anchor set whom no step sees, so that they stay strangers to the model in the making.
         device: where the batches are.
         seed: for draws of its own.
     """
 
     original: Classifier
     forget: LabelledImages
-    anchor: LabelledImages
+    unseen: LabelledImages
     device: torch.device
     seed: int
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from dlfd_ops.data.images import LabelledImages, load_images
 from dlfd_ops.data.manifest import Manifest
+from dlfd_ops.errors import BadInput
 from dlfd_ops.evaluation.probe import ForgettingProbe
 from dlfd_ops.models.classifier import Classifier
 from dlfd_ops.models.precision import set_precision
@@ -33,28 +34,31 @@ class UnlearningSets:
     Attributes:
         retain: training samples that stay.
         forget: training samples that go.
-        anchor: people that the original never trained on, for the method to use.
+        anchor: people that the original never trained on, for the steps of the method to use.
+        unseen: more of them, whom no step sees.
         validation: people that no model trains on; the probe measures on them.
     """
 
     retain: LabelledImages
     forget: LabelledImages
     anchor: LabelledImages
+    unseen: LabelledImages
     validation: LabelledImages
 
 
-def load_unlearning_sets(
-    manifest: Manifest, *, forget: Manifest, retain: Manifest, labels: tuple[str, ...]
-) -> UnlearningSets:
+def load_unlearning_sets(params: Params, manifest: Manifest, *, forget: Manifest, retain: Manifest) -> UnlearningSets:
     """Read the images of ``forget`` and ``retain``, and the anchor and validation people of ``manifest``.
 
     Raises:
-        BadInput: an image is missing, or a label does not fit.
+        BadInput: an image is missing, a label does not fit, or there are fewer than two anchor people.
     """
+    labels, anchor = params.base.labels, manifest.split("anchor")
+    unseen = _unseen_ids(anchor, params.unlearn.unseen_share)
     return UnlearningSets(
         retain=load_images(retain, labels),
         forget=load_images(forget, labels),
-        anchor=load_images(manifest.split("anchor"), labels),
+        anchor=load_images(anchor.without(unseen), labels),
+        unseen=load_images(anchor.only(unseen), labels),
         validation=load_images(manifest.split("validation"), labels),
     )
 
@@ -76,7 +80,7 @@ def build_objective(
     settings, seed, device = params.unlearn, params.base.seed, accelerator.device
     original = copy.deepcopy(parent).to(device).eval().requires_grad_(False)
     set_precision(original, params.base.precision)
-    resources = Resources(original=original, forget=sets.forget, anchor=sets.anchor, device=device, seed=seed)
+    resources = Resources(original=original, forget=sets.forget, unseen=sets.unseen, device=device, seed=seed)
     plan = BatchPlan(len(sets.retain), settings.batch_size, seed)
     objective = UnlearningObjective(
         build_method(settings, resources),
@@ -90,6 +94,20 @@ def build_objective(
         num_processes=accelerator.num_processes,
     )
     return objective, _loop_settings(params, plan)
+
+
+def _unseen_ids(anchor: Manifest, share: float) -> set[str]:
+    """Return the samples of a share of the people: at least of one of them, and not of all."""
+    # In the order of keyed hashes, which is as good as drawn.
+    people = sorted(set(anchor.rows["subject_key"]))
+    if len(people) < 2:
+        raise BadInput(
+            "the anchor split must hold at least two people",
+            received=f"{len(people)}",
+            remedy="give prepare.splits.anchor a larger share",
+        )
+    chosen = set(people[: min(max(1, round(share * len(people))), len(people) - 1)])
+    return set(anchor.rows["sample_id"][anchor.rows["subject_key"].isin(chosen)])
 
 
 def _probe(params: Params, sets: UnlearningSets, accelerator: Accelerator) -> ForgettingProbe:

@@ -43,10 +43,10 @@ def unlearn(params: Params, root: Path = Path()) -> None:
         return
     train = manifest.split("train")
     sets = load_unlearning_sets(
+        params,
         manifest,
         forget=train.only(forget_list.sample_ids),
         retain=train.without(forget_list.cumulative_ids),
-        labels=params.base.labels,
     )
     objective, settings = build_objective(params, sets, parent, accelerator)
     run = StageRun(

@@ -96,10 +96,10 @@ class Case:
         shape = {"labels": labels, "classes": classes, "size": 16}
         self.model = make_classifier(architecture="tiny", **shape)
         original = copy.deepcopy(self.model).eval().requires_grad_(False)
-        self.retain, self.forget, self.anchor = (
-            make_images(count, seed=seed, **shape) for count, seed in ((40, 1), (8, 2), (20, 3))
+        self.retain, self.forget, self.anchor, self.unseen = (
+            make_images(count, seed=seed, **shape) for count, seed in ((40, 1), (8, 2), (20, 3), (12, 4))
         )
-        self.resources = Resources(original, self.forget, self.anchor, torch.device("cpu"), seed=0)
+        self.resources = Resources(original, self.forget, self.unseen, torch.device("cpu"), seed=0)
         self.probes = 0
 
     def method(self, name: str, **sections: Mapping[str, object]) -> UnlearningMethod:

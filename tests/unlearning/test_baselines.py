@@ -202,7 +202,7 @@ def test_scrub_can_rewind_to_an_early_round(make_case: Callable[..., Case]) -> N
     """Where the last model has forgotten more than it errs on unseen people, an earlier one is the result."""
     case = make_case()
     case.forget.targets[:] = torch.tensor([0, 1, 2, 2, 0, 1, 2, 2])
-    case.anchor.targets[:] = 0
+    case.unseen.targets[:] = 0
     method, model = case.method("scrub", scrub={"rounds": 2}), case.model
     method.loss(model, case.step(0))
     with torch.no_grad():

@@ -7,6 +7,7 @@ from collections.abc import Callable
 import pytest
 import torch
 
+from dlfd_ops.models.classifier import to_unit
 from dlfd_ops.unlearning.dlfd.anchored import AnchoredDlfd
 from dlfd_ops.unlearning.dlfd.paper import PaperDlfd
 from dlfd_ops.unlearning.dlfd.published import PublishedDlfd
@@ -32,6 +33,34 @@ def test_anchored_forgetting_takes_over_the_answers_for_unseen_people(make_case:
         loss.backward()  # type: ignore[no-untyped-call]
         optimizer.step()
     assert distances[-1] < distances[0]
+
+
+def test_anchored_targets_follow_the_model(make_case: Callable[..., Case]) -> None:
+    """At a refresh each target is what the model in the making says of some unseen person; between two they stand."""
+    case = make_case()
+    method = case.method("dlfd/anchored")
+    at_first = method.state()["targets"].clone()
+    with torch.no_grad():
+        case.model.head.bias.add_(torch.tensor([1.0, 0.0, -1.0]))
+    case.loss(method, case.model, 1)
+    assert torch.equal(method.state()["targets"], at_first)
+    with torch.no_grad():
+        said = case.model.eval()(to_unit(case.unseen.images[:])).logits
+    case.loss(method, case.model, 10)
+    followed = method.state()["targets"]
+    assert not torch.allclose(followed, at_first)
+    assert (torch.cdist(followed, said).min(dim=1).values < 1e-4).all()
+
+
+def test_anchored_targets_stand_while_nothing_is_forgotten(make_case: Callable[..., Case]) -> None:
+    """Below the threshold nobody asks about the partners."""
+    case = make_case()
+    method = case.method("dlfd/anchored")
+    at_first = method.state()["targets"].clone()
+    with torch.no_grad():
+        case.model.head.bias.add_(1.0)
+    case.loss(method, case.model, 10, push=False)
+    assert torch.equal(method.state()["targets"], at_first)
 
 
 @pytest.mark.parametrize(("variant", "matters"), [("paper", True), ("published", False)])

@@ -67,8 +67,8 @@ class Scrub(UnlearningMethod):
         """Rewind to the kept model whose forget error is closest to the error on unseen people; of equals the last."""
         self._keep(model)
         resources = self._resources
-        unseen = self._errors(model, resources.anchor)
-        wanted = error_at_proportions(unseen, resources.anchor.targets.cpu(), like=resources.forget.targets.cpu())
+        unseen = self._errors(model, resources.unseen)
+        wanted = error_at_proportions(unseen, resources.unseen.targets.cpu(), like=resources.forget.targets.cpu())
         distances = [abs(error - wanted) for error in self._forget_errors]
         chosen = max(index for index, distance in enumerate(distances) if distance == min(distances))
         model.load_state_dict(self._kept[chosen])

@@ -8,8 +8,9 @@ import torch
 from torch import Tensor, nn
 
 from dlfd_ops.data.images import LabelledImages
-from dlfd_ops.models.classifier import Classifier, Output
+from dlfd_ops.models.classifier import Output
 from dlfd_ops.models.losses import sample_losses
+from dlfd_ops.training.distributed import unwrapped
 from dlfd_ops.training.loop import StepLoss
 from dlfd_ops.unlearning.divergence import divergence
 from dlfd_ops.unlearning.dlfd.partners import Seen, draw_partners, rank_share
@@ -23,15 +24,20 @@ if TYPE_CHECKING:
 class AnchoredDlfd(UnlearningMethod):
     """Move the predictions on the forget people, as a distribution, onto those on people the model has never seen.
 
-    Before the first step the original looks at the forget set F and at the anchor set A. An entropic transport plan
-    between the two, in the original's feature space and class by class (see ``partners``), gives every forget sample x
-    a partner a(x) among the unseen. While the dynamic schedule pushes, a step minimises
+    Some of the anchor people, U, are seen by no step; the others are A. Before the first step the original looks at the
+    forget set F and at U. An entropic transport plan between the two, in the original's feature space and class by
+    class (see ``partners``), gives every forget sample x a partner u(x) among the unseen. While the dynamic schedule
+    pushes, a step minimises
 
-        r * KL(p0(R) || p(R)) + u * KL(p0(A) || p(A)) + f * KL(p0(a(x)) || p(x) for x in F)
+        r * KL(p0(R) || p(R)) + a * KL(p0(A) || p(A)) + f * KL(pt(u(x)) || p(x) for x in F)
 
-    on a retain, an anchor and a forget batch, p0 the original's predictions and p the model's; below the threshold of
-    the schedule the last term is left out. The first term keeps what the original knew of everybody else, the second
-    how it treats people it has never seen, the third makes the forgotten such people.
+    on a retain, an anchor and a forget batch, with p the model's predictions, p0 the original's, and pt those of the
+    model in the making, asked anew every few steps. Below the threshold of the schedule the last term is left out. The
+    first term keeps what the original knew of everybody else, the second how it treats people it has never seen, the
+    third makes the forgotten such people.
+
+    The targets follow the model, because unlearning changes how it treats strangers, too: those that the original
+    would set lie where strangers were, and an attacker compares with where they are.
 
     The original is asked about mirrored forget images, too: its loss on a view that it was not trained on tells hard
     people from easy ones, where memory hides that in the image itself.
@@ -46,10 +52,16 @@ class AnchoredDlfd(UnlearningMethod):
     def __init__(self, settings: DlfdSection, resources: Resources) -> None:
         self._settings = settings.anchored
         self._original = resources.original
-        self._targets = _targets_of_partners(settings, resources)
+        self._unseen = resources.unseen
+        self._device = resources.device
+        unseen = _look(resources.original, resources.unseen, resources.device)
+        self._partners = _partners(settings, resources, unseen)
+        self._targets = unseen.logits[self._partners].to(resources.device)
 
     def loss(self, model: nn.Module, step: UnlearningStep) -> StepLoss:
         """Return the objective of one step."""
+        if step.push and step.step and step.step % self._settings.refresh_every == 0:
+            self._refresh(unwrapped(model))
         if self._settings.batch_norm == "moving":
             _move_batch_norm(model)
         retain, anchor = step.retain.images, step.anchor.images
@@ -57,10 +69,22 @@ class AnchoredDlfd(UnlearningMethod):
         parts = {"retain": self._distillation(logits[0], retain), "anchor": self._distillation(logits[1], anchor)}
         total = self._settings.retain_weight * parts["retain"] + self._settings.anchor_weight * parts["anchor"]
         if step.push:
-            taught = self._targets[step.forget.indices.to(self._targets.device)]
+            taught = self._targets[step.forget.indices.to(self._device)]
             parts["forget"] = divergence(taught, logits[2], multi_label=self._multi_label)
             total = total + self._settings.forget_weight * parts["forget"]
         return StepLoss(total, {name: value.detach() for name, value in parts.items()})
+
+    def state(self) -> dict[str, Tensor]:
+        """Return what the model was last found to say of the partners."""
+        return {"targets": self._targets}
+
+    def restore(self, state: dict[str, Tensor]) -> None:
+        """Take back what :meth:`state` returned."""
+        self._targets = state["targets"].to(self._device)
+
+    def _refresh(self, model: nn.Module) -> None:
+        """Ask the model, which is in evaluation mode before a step, about the partners."""
+        self._targets = _look(model, self._unseen, self._device).logits[self._partners].to(self._device)
 
     @property
     def _multi_label(self) -> bool:
@@ -70,25 +94,23 @@ class AnchoredDlfd(UnlearningMethod):
         return divergence(taught_logits(self._original, images), logits, multi_label=self._multi_label)
 
 
-def _targets_of_partners(settings: DlfdSection, resources: Resources) -> Tensor:
-    """Return the original's logits for the partner of each forget sample, (N, C)."""
-    original, forget = resources.original, resources.forget
-    seen, mirrored = (_look(original, forget, resources.device, mirror=mirror) for mirror in (False, True))
-    unseen = _look(original, resources.anchor, resources.device, mirror=False)
+def _partners(settings: DlfdSection, resources: Resources, unseen: Output) -> Tensor:
+    """Return the partner of each forget sample, (N,) row numbers of the unseen people."""
+    original, forget, device = resources.original, resources.forget, resources.device
+    seen, mirrored = _look(original, forget, device), _look(original, forget, device, mirror=True)
     losses = [sample_losses(view.logits, forget.targets) for view in (seen, mirrored)]
     layer = settings.features
-    partners = draw_partners(
+    return draw_partners(
         Seen(_layer(mirrored, layer), rank_share(rank_share(losses[0]) + rank_share(losses[1])), forget.targets),
         Seen(
             _layer(unseen, layer),
-            rank_share(sample_losses(unseen.logits, resources.anchor.targets)),
-            resources.anchor.targets,
+            rank_share(sample_losses(unseen.logits, resources.unseen.targets)),
+            resources.unseen.targets,
         ),
         difficulty_weight=settings.anchored.difficulty_weight,
         epsilon=settings.sinkhorn.epsilon,
         generator=torch.Generator().manual_seed(resources.seed),
     )
-    return unseen.logits[partners].to(resources.device)
 
 
 def _layer(view: Output, layer: str) -> Tensor:
@@ -96,7 +118,7 @@ def _layer(view: Output, layer: str) -> Tensor:
 
 
 @torch.no_grad()
-def _look(model: Classifier, data: LabelledImages, device: torch.device, *, mirror: bool) -> Output:
+def _look(model: nn.Module, data: LabelledImages, device: torch.device, *, mirror: bool = False) -> Output:
     """Return features and logits of all samples, on the CPU."""
     views = [model(images.flip(3) if mirror else images) for images, _ in sweep(data, device)]
     return Output(*(torch.cat([part.float().cpu() for part in parts]) for parts in zip(*views, strict=True)))
