@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import pandas as pd
@@ -13,7 +14,7 @@ from dlfd_ops.digest import sha256_json
 from dlfd_ops.errors import BadInput
 
 
-def manifest_of(root: Path, **changes: list[object]) -> Manifest:
+def manifest_of(root: Path, **changes: Sequence[object]) -> Manifest:
     """Return four samples of three people; the labels stand in no alphabetical order."""
     rows = {
         "sample_id": ["a" * 64, "b" * 64, "c" * 64, "d" * 64],

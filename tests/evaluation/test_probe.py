@@ -20,7 +20,7 @@ def probe_of(forget: LabelledImages, validation: LabelledImages) -> ForgettingPr
 def relabelled(model: FaceClassifier, data: LabelledImages, *, right: bool) -> LabelledImages:
     """Return the images with the labels that the model predicts, or with the others."""
     with torch.no_grad():
-        predicted = model.eval()(to_unit(data.images)).logits.argmax(dim=1)
+        predicted = model.eval()(to_unit(data.images[:])).logits.argmax(dim=1)
     targets = predicted if right else 1 - predicted
     return LabelledImages(data.images, targets, data.sample_ids, data.subject_keys)
 

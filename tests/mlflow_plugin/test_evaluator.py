@@ -180,7 +180,7 @@ def test_a_model_of_this_package_is_judged_as_in_the_pipeline(
     package(tmp_path / "checkpoint", tmp_path / "model", Model())
     data = make_images(30, labels=2)
     sets = ["forget"] * 10 + ["unseen"] * 12 + ["retain"] * 8
-    images = (data.images.float() / 255).flatten(1).numpy()
+    images = (data.images[:].float() / 255).flatten(1).numpy()
     rows = Frame({"image": list(images), "set": sets, "label": data.targets.tolist()})
     predictions = predict(classifier, data, batch_size=16, device="cpu")
     members = {"forget": slice(0, 10), "test": slice(10, 22), "retain": slice(22, 30)}
