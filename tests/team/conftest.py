@@ -49,6 +49,9 @@ class Team:
             "MLFLOW_TRACKING_PASSWORD": MEMBERS[name],
             "AWS_ACCESS_KEY_ID": self.variables["S3_ACCESS_KEY"],
             "AWS_SECRET_ACCESS_KEY": self.variables["S3_SECRET_KEY"],
+            # Half a minute is the right patience for a person, and none for a machine that runs two suites.
+            "MLFLOW_HTTP_REQUEST_TIMEOUT": "120",
+            "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "5",
         }
 
 

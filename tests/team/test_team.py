@@ -41,7 +41,7 @@ def client(team: Team, monkeypatch: pytest.MonkeyPatch) -> MlflowClient:
 
 @pytest.fixture(scope="module")
 def members(team: Team, shared: Project, tmp_path_factory: pytest.TempPathFactory) -> list[Project]:
-    """Two clones: Git from ``origin``, data from S3, the team's secret key by hand."""
+    """Two clones: Git from ``origin``, data from S3, the team's two keys by hand."""
     origin = shared.run("git", "remote", "get-url", "origin").strip()
     clones = []
     for member in MEMBERS:
@@ -51,7 +51,8 @@ def members(team: Team, shared: Project, tmp_path_factory: pytest.TempPathFactor
         project.run("git", "config", "user.name", "Test")
         project.run("git", "config", "user.email", "test@example.org")
         (root / ".dlfd").mkdir(mode=0o700)
-        shutil.copy(shared.root / ".dlfd/key", root / ".dlfd/key")
+        for key in ("key", "signing_key.pem"):
+            shutil.copy(shared.root / ".dlfd" / key, root / ".dlfd" / key)
         project.run("dvc", "pull", "--quiet")
         clones.append(project)
     return clones
