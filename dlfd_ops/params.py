@@ -341,6 +341,18 @@ class UnlearnSection(Section):
     l1_sparse: L1SparseSection = L1SparseSection()
 
 
+class RelearnSection(Section):
+    """Plain training on the forget set, to see how fast it comes back."""
+
+    accuracy: Annotated[float, Field(gt=0, le=1)]
+    """Accuracy on the forget set at which it counts as known again: about the original's on its training images."""
+    max_steps: Annotated[int, Field(ge=1, le=100_000)]
+    """Optimiser steps after which it counts as not come back."""
+    batch_size: Annotated[int, Field(ge=2, le=65536)]
+    learning_rate: Annotated[float, Field(gt=0, le=10)]
+    """Of the SGD; constant."""
+
+
 class EvaluateSection(Section):
     """Utility, forgetting and calibration of the models."""
 
@@ -350,6 +362,11 @@ class EvaluateSection(Section):
     calibration_bins: Annotated[int, Field(ge=2, le=100)]
     overshoot_alpha: Annotated[float, Field(gt=0, lt=0.5)]
     """Significance of the one-sided test that forget losses lie above unseen losses."""
+    references: Annotated[int, Field(ge=0, le=4)] = 0
+    """Models that the stage ``retrain`` trains beside the retrained one, with other seeds, for the attacks on single
+    photos (RMIA, calibrated loss). Each costs a retraining."""
+    relearn: RelearnSection | None = None
+    """Null: relearn time is not measured."""
 
 
 class Policy(Section):
@@ -366,6 +383,8 @@ class Policy(Section):
     max_attack_auc_error: Annotated[float, Field(gt=0, le=0.5)] | None
     """Largest standard error of the two above: fewer photos than it takes are too few to judge by (about 20 photos to
     forget give 0.066, 35 give 0.050, 100 give 0.030)."""
+    max_calibrated_auc_excess: Annotated[float, Field(ge=0, le=0.5)] | None = None
+    """Largest distance of the calibrated attack's AUC above the retrained model's; needs ``evaluate.references``."""
     min_nomus: Probability | None
     """Least NoMUS of the unlearned model."""
     max_sequential_unlearnings: Annotated[int, Field(ge=1, le=1000)] | None

@@ -1,4 +1,4 @@
-"""The numbers of the report: every metric beside its plain meaning, every rule beside its limit."""
+"""The numbers of the report: every metric beside its plain meaning and its interval, every rule beside its limit."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict
 
 from dlfd_ops.audit.evidence import Gated
 from dlfd_ops.audit.timeline import printable
+from dlfd_ops.evaluation.intervals import HIGH, LOW, is_interval_end
 
 Metrics = Mapping[str, Mapping[str, float | None]]
 """Metrics by model, as ``metrics/unlearning.json`` nests them; ``retrain_gap`` and ``seconds`` stand beside."""
@@ -21,6 +22,17 @@ _MEANINGS: dict[str, tuple[str, str]] = {
     "mia_accuracy": ("Attack: accuracy", "0.5 is a coin toss"),
     "mia_tpr_at_fpr_0.01": ("Attack: forgotten photos exposed at 1 % false alarms", "0.01 is chance"),
     "mia_tpr_at_fpr_0.001": ("Attack: forgotten photos exposed at 0.1 % false alarms", "0.001 is chance"),
+    "mia_subject_auc": ("Attack on a person by all their photos (AUC)", "0.5 is a coin toss"),
+    "calibrated_auc": ("Attack that knows how hard a photo is (AUC)", "best at the retrained model's"),
+    "calibrated_tpr_at_fpr_0.01": ("The same: forgotten photos exposed at 1 % false alarms", "0.01 is chance"),
+    "calibrated_tpr_at_fpr_0.001": ("The same: forgotten photos exposed at 0.1 % false alarms", "0.001 is chance"),
+    "calibrated_subject_auc": ("The same, on a person by all their photos (AUC)", "best at the retrained model's"),
+    "rmia_auc": ("RMIA, a stronger attack of that kind (AUC)", "best at the retrained model's"),
+    "rmia_tpr_at_fpr_0.01": ("RMIA: forgotten photos exposed at 1 % false alarms", "0.01 is chance"),
+    "rmia_tpr_at_fpr_0.001": ("RMIA: forgotten photos exposed at 0.1 % false alarms", "0.001 is chance"),
+    "rmia_subject_auc": ("RMIA on a person by all their photos (AUC)", "best at the retrained model's"),
+    "probe_auc": ("Attack on the model's features (AUC)", "best at the retrained model's"),
+    "relearn_steps": ("Training steps until the forgotten are known again", "best at the retrained model's"),
     "forgetting_score": ("Forgetting score", "0 is best"),
     "nomus": ("NoMUS: accuracy and forgetting in one", "1 is best"),
     "loss_distance": ("Distance between the two loss distributions", "0 is alike, 1 is apart"),
@@ -36,11 +48,16 @@ _RULES: dict[str, str] = {
     "max_attack_auc_excess": "Attack AUC above the reference, at most",
     "max_overshoot": "Attack AUC below the reference, at most",
     "max_attack_auc_error": "Standard error of these two, at most",
+    "max_calibrated_auc_excess": "Calibrated attack AUC above the retrained model's, at most",
     "min_nomus": "NoMUS, at least",
     "max_sequential_unlearnings": "Unlearnings since the last training, at most",
     "min_evidence": "Evidence, at least (0 is missing, 1 present, 2 signed)",
     "require_complete": "Requested photos or requests left out, at most",
 }
+
+
+Range = tuple[float, float]
+_Numbers = Mapping[str, float | None]
 
 
 class _Model(BaseModel):
@@ -58,6 +75,9 @@ class NumberRow(_Model):
         unlearned: the model after unlearning.
         retrained: the model that never saw the forget set, where one was trained.
         gap: unlearned minus retrained.
+        original_range: 95% interval over people of the original's value; None where there is none.
+        unlearned_range: likewise of the unlearned model's.
+        retrained_range: likewise of the retrained model's.
     """
 
     metric: str
@@ -67,6 +87,9 @@ class NumberRow(_Model):
     unlearned: float | None
     retrained: float | None
     gap: float | None
+    original_range: Range | None = None
+    unlearned_range: Range | None = None
+    retrained_range: Range | None = None
 
 
 class RuleRow(_Model):
@@ -91,9 +114,9 @@ class GateVerdict(_Model):
 def number_rows(metrics: Metrics) -> tuple[NumberRow, ...]:
     """Return one row a metric: the explained ones first, in their order, then the rest by name."""
     models = [metrics.get(name, {}) for name in ("original", "unlearned", "retrained", "retrain_gap")]
-    present = {key for model in models for key in model}
+    present = {key for model in models for key in model if not is_interval_end(key)}
     ordered = [key for key in _MEANINGS if key in present] + sorted(present - _MEANINGS.keys())
-    return tuple(_row(key, *(model.get(key) for model in models)) for key in ordered)
+    return tuple(_row(key, *models) for key in ordered)
 
 
 def gate_verdict(gated: Gated | None) -> GateVerdict | None:
@@ -117,16 +140,22 @@ def gate_verdict(gated: Gated | None) -> GateVerdict | None:
     )
 
 
-def _row(
-    key: str, original: float | None, unlearned: float | None, retrained: float | None, gap: float | None
-) -> NumberRow:
+def _row(key: str, original: _Numbers, unlearned: _Numbers, retrained: _Numbers, gap: _Numbers) -> NumberRow:
     label, reading = _MEANINGS.get(key, (printable(key), ""))
     return NumberRow(
         metric=printable(key),
         label=label,
         reading=reading,
-        original=original,
-        unlearned=unlearned,
-        retrained=retrained,
-        gap=gap,
+        original=original.get(key),
+        unlearned=unlearned.get(key),
+        retrained=retrained.get(key),
+        gap=gap.get(key),
+        original_range=_range(original, key),
+        unlearned_range=_range(unlearned, key),
+        retrained_range=_range(retrained, key),
     )
+
+
+def _range(numbers: _Numbers, key: str) -> Range | None:
+    low, high = numbers.get(key + LOW), numbers.get(key + HIGH)
+    return None if low is None or high is None else (low, high)

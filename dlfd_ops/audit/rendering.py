@@ -36,6 +36,7 @@ def render(report: Report) -> str:
     environment.filters |= {
         "amount": amount,
         "change": change,
+        "between": between,
         "count": count,
         "day": day,
         "duration": duration,
@@ -63,6 +64,11 @@ def amount(value: float | None) -> str:
 def change(value: float | None) -> str:
     """Return a difference with its sign and three decimals, or a dash."""
     return ABSENT if value is None else f"{value:+.3f}".replace("-", _MINUS)
+
+
+def between(ends: tuple[float, float] | None) -> str:
+    """Return an interval with three decimals, or nothing."""
+    return "" if ends is None else f"{amount(ends[0])} to {amount(ends[1])}"
 
 
 def truth(value: float | None) -> str:

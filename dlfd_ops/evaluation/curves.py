@@ -33,9 +33,9 @@ class Curves:
     def to_json(self) -> dict[str, Any]:
         """Return the curves as JSON values, rounded to six significant digits."""
         return {
-            "losses": {name: _rounded(values) for name, values in self.losses.items()},
-            "fpr": _rounded(self.fpr),
-            "tpr": _rounded(self.tpr),
+            "losses": {name: rounded_list(values) for name, values in self.losses.items()},
+            "fpr": rounded_list(self.fpr),
+            "tpr": rounded_list(self.tpr),
         }
 
     @classmethod
@@ -66,9 +66,9 @@ def curves_of(losses: Mapping[str, Losses], roc: Roc) -> Curves:
     """
     kept = _kept_vertices(len(roc.fpr))
     return Curves(
-        {name: np.array(_rounded(np.sort(values))) for name, values in losses.items()},
-        np.array(_rounded(roc.fpr[kept])),
-        np.array(_rounded(roc.tpr[kept])),
+        {name: np.array(rounded_list(np.sort(values))) for name, values in losses.items()},
+        np.array(rounded_list(roc.fpr[kept])),
+        np.array(rounded_list(roc.tpr[kept])),
     )
 
 
@@ -79,7 +79,8 @@ def _kept_vertices(count: int) -> np.ndarray:
     return np.unique(np.concatenate([even, crowded]).round().astype(np.int64))
 
 
-def _rounded(values: Losses) -> list[float]:
+def rounded_list(values: Losses) -> list[float]:
+    """Return (N,) values with the six significant digits that files keep."""
     return [float(f"{value:.{_DIGITS}g}") for value in values]
 
 

@@ -76,7 +76,8 @@ def decide(metrics: Metrics, facts: Facts, policy: Policy) -> Decision:
     Args:
         metrics: flat names, as ``dvc metrics show`` prints them: ``unlearned.accuracy``, ``original.accuracy``,
             ``unlearned.nomus``, ``unlearned.mia_auc`` and ``unlearned.mia_auc_error``, the latter two of ``retrained``
-            as well where a model was retrained, ``newest.mia_auc`` and its error where requests were forgotten before.
+            as well where a model was retrained, ``newest.mia_auc`` and its error where requests were forgotten before,
+            ``calibrated_auc`` of both where reference models were trained.
         facts: what the numbers do not say.
         policy: the limits; a null limit switches its rule off.
     """
@@ -128,6 +129,11 @@ def _newest(metrics: Metrics, *, above: bool = False) -> float:
     return _metric(metrics, "newest.mia_auc") + (margin if above else -margin)
 
 
+def _calibrated_excess(metrics: Metrics, _: Facts) -> float:
+    # Whoever trains references has trained the retrained model: without its number the rule cannot be judged.
+    return _metric(metrics, "unlearned.calibrated_auc") - _metric(metrics, "retrained.calibrated_auc")
+
+
 def _auc_error(metrics: Metrics, _: Facts) -> float:
     # Both models are attacked on the same photos, so their errors partly cancel: this is an upper bound.
     return math.hypot(_metric(metrics, "unlearned.mia_auc_error"), _reference(metrics, "mia_auc_error", 0.0))
@@ -172,6 +178,7 @@ _RULES: tuple[tuple[str, Callable[[Metrics, Facts], float], Callable[[float, flo
     ("max_attack_auc_excess", _auc_excess, _at_most),
     ("max_overshoot", _auc_shortfall, _at_most),
     ("max_attack_auc_error", _auc_error, _at_most),
+    ("max_calibrated_auc_excess", _calibrated_excess, _at_most),
     ("min_nomus", _nomus, _at_least),
     ("max_sequential_unlearnings", _unlearnings, _at_most),
     ("min_evidence", _evidence, _at_least),

@@ -15,10 +15,12 @@ from numpy.typing import NDArray
 from dlfd_ops.evaluation.membership import Losses
 
 Weights = NDArray[np.float64]
-Statistics = Callable[[Weights, Weights], Mapping[str, NDArray[np.float64]]]
-"""From (B, M) weights of the members and (B, U) of the unseen to (B,) values of every statistic."""
+Statistics = Callable[..., Mapping[str, NDArray[np.float64]]]
+"""From (B, N) weights of every set, in order, to (B,) values of every statistic."""
 Intervals = dict[str, tuple[float, float]]
 
+LOW, HIGH = "_low", "_high"
+"""What the ends of a metric's interval are called after its name."""
 LEVEL = 0.95
 RESAMPLES = 1000
 _NUMBERS_AT_ONCE = 1 << 22
@@ -27,9 +29,7 @@ _NUMBERS_AT_ONCE = 1 << 22
 
 def bootstrap_intervals(
     statistics: Statistics,
-    members: Sequence[str],
-    unseen: Sequence[str],
-    *,
+    *people: Sequence[str],
     seed: int,
     resamples: int = RESAMPLES,
     level: float = LEVEL,
@@ -41,8 +41,8 @@ def bootstrap_intervals(
 
     Args:
         statistics: see :data:`Statistics`; weights of one are the sample itself.
-        members: (M,) person of each member sample.
-        unseen: (U,) person of each unseen sample.
+        people: of each set that the statistics read, the person of each of its N samples. Sets are drawn
+            independently: nobody stands in two.
         seed: of the draws.
         resamples: number of draws.
         level: share of the resampled values that the interval holds.
@@ -50,20 +50,22 @@ def bootstrap_intervals(
     Returns:
         ``(low, high)`` by statistic; empty where a set has fewer than two people.
     """
-    of_members, of_unseen = (
-        np.unique(np.asarray(people, dtype=str), return_inverse=True)[1] for people in (members, unseen)
-    )
-    if min(of_members.max(initial=0), of_unseen.max(initial=0)) < 1:
+    owners = [np.unique(np.asarray(each, dtype=str), return_inverse=True)[1] for each in people]
+    if min(owner.max(initial=0) for owner in owners) < 1:
         return {}
     found: dict[str, list[NDArray[np.float64]]] = {}
     generator = np.random.default_rng(seed)
-    for size in _portions(resamples, max(len(members), len(unseen))):
-        drawn = statistics(_draw(of_members, size, generator), _draw(of_unseen, size, generator))
-        for name, values in drawn.items():
+    for size in _portions(resamples, max(map(len, owners))):
+        for name, values in statistics(*(_draw(owner, size, generator) for owner in owners)).items():
             found.setdefault(name, []).append(values)
     tail = (1 - level) / 2
     ends = {name: np.quantile(np.concatenate(values), [tail, 1 - tail]) for name, values in found.items()}
     return {name: (float(low), float(high)) for name, (low, high) in ends.items()}
+
+
+def is_interval_end(metric: str) -> bool:
+    """Return whether a metric is the end of an interval, and no number of its own."""
+    return metric.endswith((LOW, HIGH))
 
 
 def weighted_mean(values: NDArray[np.floating], weights: Weights) -> NDArray[np.float64]:

@@ -8,6 +8,7 @@ false-positive rate, which an average over the whole set hides (Carlini et al. 2
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -86,13 +87,41 @@ def auc_standard_error(auc: float, members: int, unseen: int) -> float:
     return math.sqrt(max(variance, 0.0) / (members * unseen))
 
 
+@dataclass(frozen=True, eq=False)
+class AttackTrials:
+    """How the paper's attack did on every sample that it was not fitted on.
+
+    Attributes:
+        member_hits: (M,) number of splits that held the member out and recognised it.
+        member_trials: (M,) number of splits that held it out.
+        unseen_hits: (U,) likewise, taken for unseen.
+        unseen_trials: (U,) number of splits that held it out.
+    """
+
+    member_hits: Losses
+    member_trials: Losses
+    unseen_hits: Losses
+    unseen_trials: Losses
+
+    @property
+    def accuracy(self) -> float:
+        """Share of the trials that hit; chance where there are none."""
+        trials = self.member_trials.sum() + self.unseen_trials.sum()
+        return float((self.member_hits.sum() + self.unseen_hits.sum()) / trials) if trials else CHANCE
+
+
 def attack_accuracy(members: Losses, unseen: Losses, *, splits: int, seed: int) -> float:
-    """Return the accuracy of the paper's attack, 0 to 1; 0.5 is chance.
+    """Return the accuracy of the paper's attack, 0 to 1; 0.5 is chance: that of :func:`attack_trials`."""
+    return attack_trials(members, unseen, splits=splits, seed=seed).accuracy
 
-    Logistic regression on the loss, stratified shuffle splits with a tenth held out, the mean of their accuracies. The
-    larger set is subsampled first: on unbalanced sets the accuracy measures the share of the larger one.
 
-    Fewer than two members leave nothing to train the attack on: chance is returned.
+def attack_trials(members: Losses, unseen: Losses, *, splits: int, seed: int) -> AttackTrials:
+    """Run the paper's attack.
+
+    Logistic regression on the loss, stratified shuffle splits with a tenth held out. The larger set is subsampled
+    first: on unbalanced sets the accuracy measures the share of the larger one.
+
+    Fewer than two members leave nothing to train the attack on: there are no trials.
 
     Args:
         members: (M,) finite losses of samples that the original was trained on.
@@ -104,23 +133,37 @@ def attack_accuracy(members: Losses, unseen: Losses, *, splits: int, seed: int) 
         BadInput: a loss is not finite, or ``unseen`` is empty.
     """
     require_losses(members, unseen)
+    hits, trials = (np.zeros(members.size + unseen.size) for _ in range(2))
     size = min(members.size, unseen.size)
-    if size < 2:
-        return CHANCE
+    if size >= 2:
+        generator = np.random.default_rng(seed)
+        chosen = np.concatenate(
+            [
+                generator.choice(members.size, size, replace=False),
+                members.size + generator.choice(unseen.size, size, replace=False),
+            ]
+        )
+        losses = np.concatenate([members, unseen])[chosen]
+        for held_out, hit in _attack_splits(losses, size, splits=splits, seed=seed):
+            hits[chosen[held_out]] += hit
+            trials[chosen[held_out]] += 1
+    return AttackTrials(hits[: members.size], trials[: members.size], hits[members.size :], trials[members.size :])
 
+
+def _attack_splits(
+    losses: Losses, size: int, *, splits: int, seed: int
+) -> Iterator[tuple[NDArray[np.int64], NDArray[np.bool_]]]:
+    """Yield what each split held out of ``size`` members and as many unseen, and whether the attack was right."""
     from sklearn.linear_model import LogisticRegression
-    from sklearn.model_selection import StratifiedShuffleSplit, cross_val_score
+    from sklearn.model_selection import StratifiedShuffleSplit
 
-    generator = np.random.default_rng(seed)
-    balanced = [generator.choice(losses, size, replace=False) for losses in (members, unseen)]
     is_member = np.repeat([1, 0], size)
     # An even number held out keeps every split balanced, so that an attack that knows nothing scores exactly 0.5.
-    held_out = 2 * math.ceil(0.1 * size)
-    folds = StratifiedShuffleSplit(n_splits=splits, test_size=held_out, random_state=seed)
-    scores = cross_val_score(
-        LogisticRegression(), np.concatenate(balanced)[:, np.newaxis], is_member, cv=folds, scoring="accuracy"
-    )
-    return float(np.mean(scores))
+    folds = StratifiedShuffleSplit(n_splits=splits, test_size=2 * math.ceil(0.1 * size), random_state=seed)
+    column = losses[:, np.newaxis]
+    for fitted, held_out in folds.split(column, is_member):
+        attack = LogisticRegression().fit(column[fitted], is_member[fitted])
+        yield held_out, attack.predict(column[held_out]) == is_member[held_out]
 
 
 def require_losses(members: Losses, unseen: Losses) -> None:

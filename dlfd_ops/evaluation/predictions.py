@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor, nn
@@ -27,12 +27,14 @@ class Predictions:
         loss: (N,) float32 in nats: cross entropy for one label, mean binary cross entropy over several.
         confidence: (N, D) float32 probability of the decision taken: 1/C to 1 for one label, 0.5 to 1 for several.
         hits: (N, D) bool, whether a decision is right.
+        features: (N, F) float32 penultimate activations, where they were asked for.
     """
 
     logits: Tensor
     loss: Tensor
     confidence: Tensor
     hits: Tensor
+    features: Tensor | None = None
 
     @property
     def correct(self) -> Tensor:
@@ -49,6 +51,7 @@ def predict(
     *,
     batch_size: int,
     device: torch.device | str,
+    keep_features: bool = False,
     progress: str | None = None,
 ) -> Predictions:
     """Run ``model`` over ``data`` in evaluation mode, without gradients, and leave its modes as they were.
@@ -58,18 +61,22 @@ def predict(
         data: the images; may be empty.
         batch_size: images a forward pass.
         device: where to compute.
+        keep_features: whether to return the penultimate features as well.
         progress: words beside a progress bar on a terminal; none without them.
     """
     model.to(device)
     logits = torch.empty(len(data), model.card.num_outputs)
+    features: list[Tensor] = []
     starts = range(0, len(data), batch_size)
     pixels = ahead(data.images, (slice(start, start + batch_size) for start in starts))
     # disable=None shows the bar on a terminal only.
     with evaluation_mode(model), torch.inference_mode():
         for start in tqdm(starts, desc=progress, leave=False, disable=None if progress else True):
-            images = next(pixels).to(device)
-            logits[start : start + batch_size] = model(to_unit(images)).logits.float().cpu()
-    return score(logits, data.targets)
+            output = model(to_unit(next(pixels).to(device)))
+            logits[start : start + batch_size] = output.logits.float().cpu()
+            if keep_features:
+                features.append(output.features.float().cpu())
+    return replace(score(logits, data.targets), features=torch.cat(features) if features else None)
 
 
 def score(logits: Tensor, targets: Tensor) -> Predictions:

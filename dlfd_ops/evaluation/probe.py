@@ -40,8 +40,8 @@ class ForgettingProbe:
         device: torch.device,
     ) -> None:
         size = min(images, len(forget), len(validation))
-        self._forget = _draw(forget, size, seed, device)
-        self._validation = _draw(validation, size, seed, device)
+        self._forget = draw_images(forget, size, seed, device)
+        self._validation = draw_images(validation, size, seed, device)
         self._splits = splits
         self._batch_size = batch_size
         self._seed = seed
@@ -57,7 +57,8 @@ class ForgettingProbe:
         return forgetting_score(attack_accuracy(losses[0], losses[1], splits=self._splits, seed=self._seed))
 
 
-def _draw(data: LabelledImages, size: int, seed: int, device: torch.device) -> LabelledImages:
+def draw_images(data: LabelledImages, size: int, seed: int, device: torch.device) -> LabelledImages:
+    """Return ``size`` images drawn with the seed, on the device."""
     chosen = torch.randperm(len(data), generator=torch.Generator().manual_seed(seed))[:size]
     return replace(
         data,

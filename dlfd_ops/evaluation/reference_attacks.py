@@ -11,16 +11,20 @@ is the mean, so the probability meant is the geometric mean over the labels.
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from dlfd_ops.errors import BadInput
+from dlfd_ops.evaluation.curves import rounded_list
 from dlfd_ops.evaluation.membership import Losses, Roc, roc
 
-GAMMA = 2.0
-"""How many times likelier a sample must have become than one of the population, as in the paper's experiments."""
+GAMMA = 1.0
+"""How many times likelier a sample must have become than one of the population. A larger one asks for more than models
+that learned little ever show: every score is then 0, and the attack blind."""
 OFFLINE_A = 0.3
 """The paper's value for ten classes of small images; 1 takes a sample that a model saw for as likely as before."""
 
@@ -38,6 +42,26 @@ class ReferenceLosses:
     forget: Losses
     validation: Losses
     test: Losses
+
+    def __len__(self) -> int:
+        return len(self.forget)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the losses as JSON values, rounded to six significant digits."""
+        return {name: [rounded_list(row) for row in rows] for name, rows in vars(self).items()}
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any]) -> ReferenceLosses:
+        """Read what :meth:`to_json` returned.
+
+        Raises:
+            KeyError: a set is missing.
+            ValueError: a set is no table of finite numbers, or the sets are of other numbers of models.
+        """
+        sets = [np.asarray(value[name], dtype=np.float64) for name in ("forget", "validation", "test")]
+        if any(rows.ndim != 2 or len(rows) != len(sets[0]) or not np.isfinite(rows).all() for rows in sets):
+            raise ValueError("references must be a table of finite losses for each set")
+        return cls(*sets)
 
 
 def calibrated_scores(target: Losses, references: Losses) -> Losses:
@@ -70,8 +94,9 @@ def rmia_scores(
 
     The share of a population of unseen samples z that x outdoes: ``(p(x) / Pr(x)) / (p(z) / Pr(z)) >= gamma``, where p
     is the target's probability of the true label (Zarifzadeh, Liu & Shokri 2024, arXiv 2312.03262).
-    ``Pr(z)`` is the references' mean probability. For x, which the target may have seen, it is the mean of models that
-    did not and of models that did, and the latter are not at hand: ``Pr(x) = ((1 + a) * mean + 1 - a) / 2``.
+    ``Pr`` is the mean over models that saw a sample and models that did not. The former are not at hand, so it is taken
+    as ``((1 + a) * mean + 1 - a) / 2`` of the references' mean, of x and of z alike: a sample that nobody saw then
+    outdoes half of the population.
 
     The score rises with x's own ratio in steps of 1 / Z, so that a small population ties the highest scores and hides
     members at the lowest false-positive rates.
@@ -91,9 +116,8 @@ def rmia_scores(
     _require_fitting(population, population_references)
     if population.size == 0:
         raise BadInput("RMIA needs a population", received="an empty set", remedy="give the validation split a share")
-    saw_it = math.log((1 - offline_a) / 2) if offline_a < 1 else -math.inf
-    ratio = -target - np.logaddexp(_log_mean(references) + math.log((1 + offline_a) / 2), saw_it)
-    needed = np.sort(-population - _log_mean(population_references)) + math.log(gamma)
+    ratio = -target - _log_marginal(references, offline_a)
+    needed = np.sort(-population - _log_marginal(population_references, offline_a)) + math.log(gamma)
     return np.searchsorted(needed, ratio, side="right") / population.size
 
 
@@ -112,12 +136,14 @@ def roc_of_scores(members: Losses, unseen: Losses) -> Roc:
     return roc(-members, -unseen)
 
 
-def _log_mean(references: Losses) -> NDArray[np.float64]:
-    """Return the logarithm of the references' mean probability, (N,)."""
+def _log_marginal(references: Losses, offline_a: float) -> NDArray[np.float64]:
+    """Return the logarithm of Pr, (N,): in logarithms throughout, as probabilities of a ruined model underflow."""
     from scipy.special import logsumexp
 
-    mean: NDArray[np.float64] = logsumexp(-references, axis=0) - math.log(len(references))
-    return mean
+    mean = logsumexp(-references, axis=0) - math.log(len(references))
+    saw_it = math.log((1 - offline_a) / 2) if offline_a < 1 else -math.inf
+    marginal: NDArray[np.float64] = np.logaddexp(mean + math.log((1 + offline_a) / 2), saw_it)
+    return marginal
 
 
 def _require_fitting(target: Losses, references: Losses) -> None:

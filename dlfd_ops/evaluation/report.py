@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, NamedTuple
 
-import numpy as np
 import torch
 
 from dlfd_ops.data.images import LabelledImages
 from dlfd_ops.evaluation.calibration import expected_calibration_error
 from dlfd_ops.evaluation.curves import Curves, curves_of
-from dlfd_ops.evaluation.membership import Losses, attack_accuracy, auc_standard_error, roc
+from dlfd_ops.evaluation.membership import attack_trials, auc_standard_error, roc
 from dlfd_ops.evaluation.nomus import forgetting_score, nomus
 from dlfd_ops.evaluation.overshoot import compare_losses
+from dlfd_ops.evaluation.people import losses_of, person_metrics
 from dlfd_ops.evaluation.predictions import Predictions, predict
+from dlfd_ops.evaluation.reference_attacks import ReferenceLosses
+from dlfd_ops.evaluation.relearning import SMALLEST_SET, relearn_steps
 from dlfd_ops.evaluation.utility import accuracy, mean_loss
 from dlfd_ops.models.classifier import Classifier
 
@@ -24,6 +26,8 @@ if TYPE_CHECKING:
 
 DRAWN_SETS = ("forget", "test")
 OPTIONAL_SETS = ("retain", "validation")
+ATTACKED_SETS = ("forget", "test")
+"""Those whose features are read, and whose people are drawn."""
 _DECIMALS = 6
 
 
@@ -43,6 +47,11 @@ class EvaluationSets:
     validation: LabelledImages
     test: LabelledImages
 
+    @property
+    def subjects(self) -> dict[str, tuple[str, ...]]:
+        """Of the forget and the test set, the person of each photo."""
+        return {name: getattr(self, name).subject_keys for name in ATTACKED_SETS}
+
 
 @dataclass(frozen=True, eq=False)
 class ModelEvaluation:
@@ -57,6 +66,13 @@ class ModelEvaluation:
     curves: Curves
 
 
+class Judgement(NamedTuple):
+    """What a model said of every set, and what was found in it."""
+
+    predictions: dict[str, Predictions]
+    evaluation: ModelEvaluation
+
+
 def evaluate_model(
     model: Classifier,
     sets: EvaluationSets,
@@ -64,10 +80,45 @@ def evaluate_model(
     *,
     seed: int,
     device: torch.device | str,
+    references: ReferenceLosses | None = None,
     progress: str | None = None,
 ) -> ModelEvaluation:
-    """Run ``model`` over all sets and summarise what it says: :func:`predict_sets`, then :func:`summarise`."""
-    return summarise(predict_sets(model, sets, section, device=device, progress=progress), section, seed=seed)
+    """Return what :func:`judge_model` finds, without the predictions."""
+    return judge_model(
+        model, sets, section, seed=seed, device=device, references=references, progress=progress
+    ).evaluation
+
+
+def judge_model(
+    model: Classifier,
+    sets: EvaluationSets,
+    section: EvaluateSection,
+    *,
+    seed: int,
+    device: torch.device | str,
+    references: ReferenceLosses | None = None,
+    progress: str | None = None,
+) -> Judgement:
+    """Run ``model`` over all sets, summarise what it says, and where it is asked for let it learn again.
+
+    Args:
+        model: the classifier; moved to ``device``, otherwise left as it was.
+        sets: what to judge it on.
+        section: of the parameters.
+        seed: of everything drawn.
+        device: where to compute.
+        references: of models that never saw the forget set; ``model`` is none of them.
+        progress: the model's name for the progress bars on a terminal; no bars without it.
+
+    Raises:
+        BadInput: as :func:`summarise`.
+    """
+    predictions = predict_sets(model, sets, section, device=device, progress=progress)
+    evaluation = summarise(predictions, section, seed=seed, subjects=sets.subjects, references=references)
+    if section.relearn is not None and len(sets.forget) >= SMALLEST_SET:
+        steps = relearn_steps(model, sets.forget, section.relearn, seed=seed, device=device)
+        evaluation = replace(evaluation, metrics={**evaluation.metrics, "relearn_steps": float(steps)})
+    return Judgement(predictions, evaluation)
 
 
 def predict_sets(
@@ -95,13 +146,21 @@ def predict_sets(
             data,
             batch_size=section.batch_size,
             device=device,
+            keep_features=name in ATTACKED_SETS,
             progress=f"{progress}: {name}" if progress else None,
         )
         for name, data in vars(sets).items()
     }
 
 
-def summarise(predictions: Mapping[str, Predictions], section: EvaluateSection, *, seed: int) -> ModelEvaluation:
+def summarise(
+    predictions: Mapping[str, Predictions],
+    section: EvaluateSection,
+    *,
+    seed: int,
+    subjects: Mapping[str, Sequence[str]] | None = None,
+    references: ReferenceLosses | None = None,
+) -> ModelEvaluation:
     """Turn one model's predictions into its metrics and curves.
 
     Metrics: ``accuracy`` (test), ``accuracy_retain``, ``accuracy_forget``, ``accuracy_validation``: shares of right
@@ -109,7 +168,7 @@ def summarise(predictions: Mapping[str, Predictions], section: EvaluateSection, 
     ``mia_auc`` with its standard error ``mia_auc_error``, ``mia_tpr_at_fpr_0.01``, ``mia_tpr_at_fpr_0.001``: membership
     attack, forget against test; ``mia_auc_validation``: forget against validation. ``forgetting_score``, ``nomus``: of
     the paper. ``loss_distance``: Kolmogorov-Smirnov, forget against test. ``overshoot``: 1 when forget losses lie above
-    test's.
+    test's. Where it is known whose photos they are, also those of :func:`~dlfd_ops.evaluation.people.person_metrics`.
 
     With an empty forget set ``accuracy_forget`` and ``loss_forget`` are left out, and the attack's metrics are those of
     chance: nobody was there to be recognised. A set that is not given has no metrics.
@@ -117,19 +176,22 @@ def summarise(predictions: Mapping[str, Predictions], section: EvaluateSection, 
     Args:
         predictions: for "forget" and "test", and where there are for "retain" and "validation".
         section: number of attack splits, calibration bins, significance.
-        seed: of the attack's subsampling and splits.
+        seed: of the attack's subsampling and splits, and of the resamples.
+        subjects: of "forget" and "test", the person of each photo.
+        references: of models that never saw the forget set, and are not the one judged; read where there are subjects.
 
     Raises:
         BadInput: the test set, or one given as retain or validation, is empty, or a loss is not finite.
     """
-    losses = {name: _losses(found) for name, found in predictions.items()}
+    losses = {name: losses_of(found) for name, found in predictions.items()}
     attack = roc(losses["forget"], losses["test"])
+    trials = attack_trials(losses["forget"], losses["test"], splits=section.attack_splits, seed=seed)
     metrics = {
         **_utility(predictions),
         "ece": expected_calibration_error(
             predictions["test"].confidence.numpy(), predictions["test"].hits.numpy(), bins=section.calibration_bins
         ),
-        "mia_accuracy": attack_accuracy(losses["forget"], losses["test"], splits=section.attack_splits, seed=seed),
+        "mia_accuracy": trials.accuracy,
         "mia_auc": attack.auc,
         "mia_auc_error": auc_standard_error(attack.auc, len(losses["forget"]), len(losses["test"])),
         "mia_tpr_at_fpr_0.01": attack.tpr_at(0.01),
@@ -142,6 +204,8 @@ def summarise(predictions: Mapping[str, Predictions], section: EvaluateSection, 
     comparison = compare_losses(losses["forget"], losses["test"], alpha=section.overshoot_alpha)
     metrics["loss_distance"] = comparison.distance
     metrics["overshoot"] = float(comparison.overshoot)
+    if subjects is not None:
+        metrics |= person_metrics(predictions, subjects, references, trials, seed=seed)
     return ModelEvaluation(rounded(metrics), curves_of({name: losses[name] for name in DRAWN_SETS}, attack))
 
 
@@ -158,7 +222,3 @@ def _utility(predictions: Mapping[str, Predictions]) -> dict[str, float]:
         metrics["accuracy_forget"] = accuracy(predictions["forget"])
         metrics["loss_forget"] = mean_loss(predictions["forget"])
     return metrics
-
-
-def _losses(predictions: Predictions) -> Losses:
-    return predictions.loss.numpy().astype(np.float64)

@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING, Any
 
 from dlfd_ops.errors import BadInput
 from dlfd_ops.evaluation.curves import Curves
+from dlfd_ops.evaluation.reference_attacks import ReferenceLosses
 from dlfd_ops.files import read_bounded, write_text
 
 if TYPE_CHECKING:
     from dlfd_ops.evaluation.report import ModelEvaluation
 
-MAX_METRICS_BYTES = 4 << 20
+MAX_METRICS_BYTES = 16 << 20
 
 
 @dataclass(frozen=True, eq=False)
@@ -27,12 +28,15 @@ class RetrainedRecord:
         seconds: wall time of the retraining.
         forget_list_digest: the forget list that it was trained without.
         manifest_digest: the data that it was trained on.
+        references: what models trained like it, with other seeds, say of the sets, in the manifest's row order; no
+            sample is named, so that nothing of a person stays in Git when the manifest is gone.
     """
 
     evaluation: ModelEvaluation
     seconds: float
     forget_list_digest: str
     manifest_digest: str
+    references: ReferenceLosses | None = None
 
 
 @dataclass(frozen=True)
@@ -102,13 +106,15 @@ def flatten(metrics: Mapping[str, Any], prefix: str = "") -> dict[str, float]:
 
 def write_retrained(record: RetrainedRecord, path: Path) -> None:
     """Write ``metrics/retrained.json``: one line a section, so that the curves stay off the screen in a diff."""
-    sections = {
+    sections: dict[str, Any] = {
         "retrained": record.evaluation.metrics,
         "seconds": {"retrain": record.seconds},
         "forget_list_digest": record.forget_list_digest,
         "manifest_digest": record.manifest_digest,
         "curves": record.evaluation.curves.to_json(),
     }
+    if record.references is not None:
+        sections["references"] = record.references.to_json()
     lines = (f"  {json.dumps(name)}: {json.dumps(value)}" for name, value in sections.items())
     write_text(path, "{\n" + ",\n".join(lines) + "\n}\n")
 
@@ -131,6 +137,7 @@ def read_retrained(path: Path) -> RetrainedRecord | None:
             float(value["seconds"]["retrain"]),
             str(value["forget_list_digest"]),
             str(value["manifest_digest"]),
+            ReferenceLosses.from_json(value["references"]) if "references" in value else None,
         )
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise BadInput(

@@ -19,6 +19,8 @@ ROWS = (
     ("mia_auc", "Attack: forgotten against unseen, AUC", "0.5 is a coin toss"),
     ("mia_auc_error", "Attack: standard error of that AUC", "half with four times the images"),
     ("mia_accuracy", "Attack: accuracy", "0.5 is a coin toss"),
+    ("mia_subject_auc", "Attack on a person by all their images, AUC", "0.5 is a coin toss"),
+    ("calibrated_auc", "Attack with reference models, AUC", "as for the retrained model"),
     ("forgetting_score", "Forgetting score", "0 is best"),
     ("nomus", "NoMUS", "1 is best"),
     ("ece", "Calibration error", "0 is best"),
@@ -29,6 +31,7 @@ RULES = {
     "max_attack_auc_excess": "attack AUC above the reference, at most",
     "max_overshoot": "attack AUC below the reference, at most",
     "max_attack_auc_error": "standard error of these two, at most",
+    "max_calibrated_auc_excess": "calibrated attack AUC above the retrained model's, at most",
     "min_nomus": "NoMUS, at least",
     "max_sequential_unlearnings": "unlearnings since the last training, at most",
     "min_evidence": "evidence, at least; 0 is missing, 1 present, 2 signed",
@@ -148,6 +151,8 @@ def _numbers(metrics: Mapping[str, float]) -> str:
     models = [model for model in MODELS if any(name.startswith(f"{model}.") for name in metrics)]
     rows = [("", *models, "reading")]
     for metric, label, reading in ROWS:
+        if not any(f"{model}.{metric}" in metrics for model in models):
+            continue
         rows.append((label, *(_value(metrics.get(f"{model}.{metric}")) for model in models), reading))
     note = "" if "retrained" in models else "\n\nNo model was retrained for comparison."
     return _table(rows) + note

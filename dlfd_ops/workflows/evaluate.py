@@ -17,8 +17,8 @@ from dlfd_ops.deletion.forget_list import ForgetList, read_forget_list
 from dlfd_ops.errors import BadInput
 from dlfd_ops.evaluation.figures import draw_losses, draw_roc
 from dlfd_ops.evaluation.forgotten import to_metrics, write_forgotten
-from dlfd_ops.evaluation.predictions import Predictions
-from dlfd_ops.evaluation.report import EvaluationSets, ModelEvaluation, predict_sets, rounded, summarise
+from dlfd_ops.evaluation.reference_attacks import ReferenceLosses
+from dlfd_ops.evaluation.report import EvaluationSets, Judgement, ModelEvaluation, judge_model, rounded
 from dlfd_ops.evaluation.results import (
     Evaluated,
     RetrainedRecord,
@@ -72,12 +72,12 @@ def evaluate(params: Params, root: Path = Path()) -> Metrics:
     seconds = {stage: value for stage, value in measured.items() if value is not None}
     retrained = current_retrained(layout.metrics(RETRAINED), forget_list, manifest)
     sets = load_sets(manifest, forget_list.cumulative_ids, params.base.labels)
-    predictions = _predictions(params, manifest, sets, layout)
-    found = {name: summarise(said, params.evaluate, seed=params.base.seed) for name, said in predictions.items()}
+    judged = _judge(params, manifest, sets, layout, _references(retrained, params))
+    found = {name: judgement.evaluation for name, judgement in judged.items()}
     if retrained is not None:
         found[RETRAINED] = retrained.evaluation
     metrics = _collect(found, seconds)
-    forgotten = judge_forgotten(layout, forget_list, predictions[UNLEARNED], sets.forget.sample_ids)
+    forgotten = judge_forgotten(layout, forget_list, judged[UNLEARNED].predictions, sets.forget.sample_ids)
     if forgotten.newest is not None:
         metrics[NEWEST] = rounded(forgotten.newest)
     evaluated = Evaluated(weights_digest(layout.model(UNLEARNED)), forget_list.digest(), manifest.digest())
@@ -142,14 +142,33 @@ def compute_device() -> torch.device:
     return torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
 
-def _predictions(
-    params: Params, manifest: Manifest, sets: EvaluationSets, layout: Layout
-) -> dict[str, dict[str, Predictions]]:
+def _judge(
+    params: Params, manifest: Manifest, sets: EvaluationSets, layout: Layout, references: ReferenceLosses | None
+) -> dict[str, Judgement]:
     models = {name: _load_fitting(layout.model(name), params, manifest) for name in (ORIGINAL, UNLEARNED)}
     return {
-        name: predict_sets(model, sets, params.evaluate, device=compute_device(), progress=name)
+        name: judge_model(
+            model,
+            sets,
+            params.evaluate,
+            seed=params.base.seed,
+            device=compute_device(),
+            references=references,
+            progress=name,
+        )
         for name, model in models.items()
     }
+
+
+def _references(retrained: RetrainedRecord | None, params: Params) -> ReferenceLosses | None:
+    """Return the references of the record; the retrained model is none, as it is attacked itself."""
+    references = None if retrained is None else retrained.references
+    asked, found = params.evaluate.references, 0 if references is None else len(references)
+    if asked != found:
+        _LOGGER.warning(
+            "evaluate.references asks for %d reference models and there are %d; run the retrain stage", asked, found
+        )
+    return references
 
 
 def _load_fitting(folder: Path, params: Params, manifest: Manifest) -> Classifier:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import torch
 
-from dlfd_ops.data.images import load_images
+from dlfd_ops.data.images import LabelledImages, load_images
 from dlfd_ops.data.manifest import Manifest
 from dlfd_ops.digest import sha256_json
 from dlfd_ops.models.checkpoint import build_classifier
@@ -20,6 +21,9 @@ from dlfd_ops.training.loop import LoopSettings
 from dlfd_ops.training.supervised import SupervisedObjective
 from dlfd_ops.workflows.layout import Layout
 from dlfd_ops.workflows.running import StageRun, run_tracked
+
+if TYPE_CHECKING:
+    from accelerate import Accelerator
 
 
 @dataclass(frozen=True)
@@ -54,6 +58,25 @@ def fit(params: Params, manifest: Manifest, kind: ModelKind, curve: str, root: P
     """
     layout, accelerator = Layout(root), start_accelerator()
     data = load_images(manifest, params.base.labels)
+    model, objective, settings = start_fit(params, manifest, data, kind, accelerator)
+    key = sha256_json([kind, params.base.model_dump(), params.train.model_dump(), manifest.digest()])
+    run = StageRun(kind=kind, key=key, curve=layout.plot(curve), settings=settings)
+    seconds = run_tracked(accelerator, model, objective, run, params=params, manifest=manifest, root=root)
+    return Fitted(model, accelerator.device, seconds, accelerator.is_main_process)
+
+
+def start_fit(
+    params: Params, manifest: Manifest, data: LabelledImages, title: str, accelerator: Accelerator
+) -> tuple[Classifier, SupervisedObjective, LoopSettings]:
+    """Return a fresh classifier, the objective that trains it on ``data``, and how long and how fast.
+
+    Args:
+        params: the sections ``base`` and ``train``.
+        manifest: knows the classes and the image size.
+        data: the samples to train on.
+        title: beside the progress bar.
+        accelerator: of this process.
+    """
     torch.manual_seed(params.base.seed)
     model = build_classifier(card_of(params, manifest))
     plan = BatchPlan(len(data), params.train.batch_size, params.base.seed)
@@ -65,10 +88,7 @@ def fit(params: Params, manifest: Manifest, kind: ModelKind, curve: str, root: P
         rank=accelerator.process_index,
         num_processes=accelerator.num_processes,
     )
-    key = sha256_json([kind, params.base.model_dump(), params.train.model_dump(), manifest.digest()])
-    run = StageRun(kind=kind, key=key, curve=layout.plot(curve), settings=loop_settings(params, plan, kind))
-    seconds = run_tracked(accelerator, model, objective, run, params=params, manifest=manifest, root=root)
-    return Fitted(model, accelerator.device, seconds, accelerator.is_main_process)
+    return model, objective, _loop_settings(params, plan, title)
 
 
 def card_of(params: Params, manifest: Manifest) -> ModelCard:
@@ -85,8 +105,7 @@ def card_of(params: Params, manifest: Manifest) -> ModelCard:
     )
 
 
-def loop_settings(params: Params, plan: BatchPlan, title: str) -> LoopSettings:
-    """Return the loop's settings of the section ``train``."""
+def _loop_settings(params: Params, plan: BatchPlan, title: str) -> LoopSettings:
     train = params.train
     return LoopSettings(
         title=title,

@@ -12,10 +12,13 @@ from dlfd_ops.params import Params
 from dlfd_ops.workflows.evaluate import load_sets
 from dlfd_ops.workflows.fitting import fit
 from dlfd_ops.workflows.layout import Layout
+from dlfd_ops.workflows.references import train_references
 
 
 def retrain(params: Params, root: Path = Path()) -> None:
-    """Train on the retain set with the original's recipe; writes ``models/retrained`` and ``metrics/retrained.json``.
+    """Train on the retain set with the original's recipe, and the reference models that are asked for.
+
+    Writes ``models/retrained`` and ``metrics/retrained.json``.
 
     Raises:
         BadInput: an input is missing or damaged, or a label does not fit.
@@ -24,15 +27,20 @@ def retrain(params: Params, root: Path = Path()) -> None:
     manifest, forget_list = read_manifest(layout.manifest), read_forget_list(layout.forget_list)
     retain = manifest.split("train").without(forget_list.cumulative_ids)
     fitted = fit(params, retain, "retrained", "retraining.csv", root)
+    sets = load_sets(manifest, forget_list.cumulative_ids, params.base.labels)
+    references = train_references(params, retain, sets, layout)
     if not fitted.is_main_process:
         return
     evaluation = evaluate_model(
         fitted.model,
-        load_sets(manifest, forget_list.cumulative_ids, params.base.labels),
+        sets,
         params.evaluate,
         seed=params.base.seed,
         device=fitted.device,
+        references=references,
         progress="retrained",
     )
-    record = RetrainedRecord(evaluation, round(fitted.seconds, 3), forget_list.digest(), manifest.digest())
+    record = RetrainedRecord(
+        evaluation, round(fitted.seconds, 3), forget_list.digest(), manifest.digest(), references=references
+    )
     write_retrained(record, layout.metrics("retrained"))

@@ -21,7 +21,8 @@ from dlfd_ops.audit.composing import Material, compose
 from dlfd_ops.audit.evidence import Receipt
 from dlfd_ops.audit.figures import Losses, draw, loss_figure
 from dlfd_ops.audit.ledger import Ledger
-from dlfd_ops.audit.rendering import render
+from dlfd_ops.audit.numbers import number_rows
+from dlfd_ops.audit.rendering import between, render
 from dlfd_ops.audit.report import FORMAT, Report
 from dlfd_ops.audit.timeline import printable, timeline
 from dlfd_ops.audit.verification import Finding, Verification
@@ -103,6 +104,16 @@ def test_every_metric_is_shown_explained_or_not(report: Report) -> None:
     assert [row.metric for row in report.numbers] == ["accuracy", "mia_auc", "overshoot", "house_metric"]
     assert report.numbers[-1].label == "house_metric"
     assert (report.numbers[-1].original, report.numbers[-1].unlearned) == (None, 1.5)
+
+
+def test_an_interval_stands_with_its_metric() -> None:
+    """The ends are no rows of their own, and half an interval is none."""
+    unlearned = {"mia_auc": 0.52, "mia_auc_low": 0.47, "mia_auc_high": 0.57, "nomus": 0.7, "nomus_low": 0.6}
+    rows = number_rows({"unlearned": unlearned, "original": {"mia_auc": 0.9}})
+    assert [row.metric for row in rows] == ["mia_auc", "nomus"]
+    assert [row.unlearned_range for row in rows] == [(0.47, 0.57), None]
+    assert rows[0].original_range is None
+    assert between(rows[0].unlearned_range) == "0.470 to 0.570"
 
 
 def test_the_json_holds_the_whole_report(report: Report) -> None:

@@ -144,6 +144,18 @@ def test_the_reference_brings_its_own_error() -> None:
     assert decide(GOOD | retrained, policy).rules[0].value is None
 
 
+def test_the_calibrated_attack_is_held_against_the_retrained_model() -> None:
+    """Off unless asked for; then it needs both models' numbers, and has no chance level to fall back on."""
+    policy = OFF.model_copy(update={"max_calibrated_auc_excess": 0.03})
+    known = {"unlearned.calibrated_auc": 0.55, "retrained.calibrated_auc": 0.52}
+    assert decide(known, policy).passed
+    assert _failed(decide(known | {"unlearned.calibrated_auc": 0.56}, policy)) == {"max_calibrated_auc_excess"}
+    for missing in known:
+        decision = decide({name: value for name, value in known.items() if name != missing}, policy)
+        assert (decision.passed, decision.rules[0].value) == (False, None)
+    assert "max_calibrated_auc_excess" not in {result.rule for result in decide(GOOD, POLICY).rules}
+
+
 @pytest.mark.parametrize(
     ("evidence", "policy", "passed"),
     [

@@ -53,16 +53,25 @@ def test_rmia_finds_what_difficulty_hides(gap: float) -> None:
 
 
 def test_rmia_by_hand() -> None:
-    """At p = 0.9 where references give 0.2 and 0.4: Pr(x) = 0.545 at a = 0.3, ratio 1.651; z have 1, 2 and 0.5."""
+    """At p = 0.9 where references give 0.2 and 0.4: Pr(x) = 0.545, ratio 1.651; z have 0.741, 1.311, 0.208."""
     score = rmia_scores(
         -np.log([0.9]),
         -np.log([[0.2], [0.4]]),
         -np.log([0.5, 0.8, 0.1]),
         -np.log([[0.4, 0.5, 0.1], [0.6, 0.3, 0.3]]),
-        gamma=1.2,
+        gamma=1.5,
         offline_a=0.3,
     )
     assert score == pytest.approx([2 / 3])
+
+
+def test_a_sample_that_nobody_saw_outdoes_half_of_the_population() -> None:
+    """Unseen people and the population are exchangeable: their scores are uniform, also where models barely learned."""
+    generator = np.random.default_rng(0)
+    for level, spread in ((1.6, 0.05), (4.0, 2.0)):
+        targets, known = (generator.normal(level, spread, 4000).clip(0.01) for _ in range(2))
+        scores = rmia_scores(targets[:2000], known[np.newaxis, :2000], targets[2000:], known[np.newaxis, 2000:])
+        assert np.quantile(scores, [0.1, 0.5, 0.9]) == pytest.approx([0.1, 0.5, 0.9], abs=0.04)
 
 
 def test_more_demanding_means_lower_scores() -> None:

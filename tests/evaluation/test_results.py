@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,7 @@ import pytest
 from dlfd_ops.errors import BadInput
 from dlfd_ops.evaluation.curves import curves_of
 from dlfd_ops.evaluation.membership import roc
+from dlfd_ops.evaluation.reference_attacks import ReferenceLosses
 from dlfd_ops.evaluation.report import ModelEvaluation
 from dlfd_ops.evaluation.results import (
     RetrainedRecord,
@@ -57,6 +59,42 @@ def test_retrained_record_round_trip(tmp_path: Path) -> None:
     assert record.evaluation.curves.losses["test"].tolist() == [0.1, 0.5, 0.9]
     assert (record.seconds, record.forget_list_digest, record.manifest_digest) == (12.5, "f" * 64, "d" * 64)
     assert path.read_text().splitlines()[1] == '  "retrained": {"accuracy": 0.4, "mia_auc": 0.5},'
+
+
+def test_references_come_back_in_order_and_name_nobody(tmp_path: Path) -> None:
+    """Row by row, with six digits; a record without them has none."""
+    path = tmp_path / "retrained.json"
+    references = ReferenceLosses(np.array([[0.25, 3.0]]), np.array([[1 / 3]]), np.array([[1e-7, 40.0, 2.0]]))
+    write_retrained(replace(_record(), references=references), path)
+    record = read_retrained(path)
+    assert record is not None
+    assert record.references is not None
+    assert record.references.to_json() == {"forget": [[0.25, 3.0]], "validation": [[0.333333]], "test": [[1e-7, 40, 2]]}
+    assert len(record.references) == 1
+    write_retrained(_record(), path)
+    record = read_retrained(path)
+    assert record is not None
+    assert record.references is None
+
+
+@pytest.mark.parametrize(
+    "references",
+    [
+        "{}",
+        "[]",
+        '{"forget": [[1]], "validation": [[1]], "test": [[1], [2]]}',
+        '{"forget": [[1], [1, 2]], "validation": [[1], [1]], "test": [[1], [2]]}',
+        '{"forget": [[NaN]], "validation": [[1]], "test": [[1]]}',
+        '{"forget": ["a"], "validation": [[1]], "test": [[1]]}',
+    ],
+)
+def test_damaged_references_are_one_clear_error(tmp_path: Path, references: str) -> None:
+    """Ragged, unequal, or no numbers."""
+    path = tmp_path / "retrained.json"
+    write_retrained(_record(), path)
+    path.write_text(path.read_text().rstrip()[:-1] + f', "references": {references}}}')
+    with pytest.raises(BadInput, match=r"retrained\.json must"):
+        read_retrained(path)
 
 
 def test_placeholder_means_nothing_was_retrained(tmp_path: Path) -> None:

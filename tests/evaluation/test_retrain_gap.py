@@ -23,3 +23,9 @@ def test_a_model_has_no_gap_to_itself() -> None:
 def test_only_what_both_have_is_compared() -> None:
     """A number without a counterpart has no gap; it is not taken for 0."""
     assert retrain_gap({"accuracy": 0.5, "ece": 0.1}, {"accuracy": 0.5, "loss": 1.0}) == {"accuracy": 0.0}
+
+
+def test_ends_of_intervals_have_no_gap() -> None:
+    """The difference of two ends bounds nothing."""
+    metrics = {"accuracy": 0.5, "accuracy_low": 0.4, "accuracy_high": 0.6}
+    assert retrain_gap(metrics, metrics) == {"accuracy": 0.0}

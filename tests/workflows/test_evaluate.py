@@ -9,7 +9,7 @@ import os
 import shutil
 import subprocess
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -25,12 +25,15 @@ from dlfd_ops.deletion.forget_list import ForgetList, ForgetRow, SampleCount, re
 from dlfd_ops.deletion.parent import Parent, write_parent
 from dlfd_ops.errors import BadInput
 from dlfd_ops.evaluation.forgotten import read_forgotten, to_metrics
+from dlfd_ops.evaluation.intervals import is_interval_end
 from dlfd_ops.evaluation.report import ModelEvaluation, evaluate_model
 from dlfd_ops.evaluation.results import RetrainedRecord, flatten, read_metrics, write_retrained
 from dlfd_ops.models.checkpoint import save_classifier, weights_digest
 from dlfd_ops.models.classifier import FaceClassifier, ModelCard
-from dlfd_ops.params import Params, load_params
+from dlfd_ops.params import Params, RelearnSection, load_params
 from dlfd_ops.workflows.evaluate import Metrics, evaluate, load_sets
+from dlfd_ops.workflows.layout import Layout
+from dlfd_ops.workflows.references import train_references
 
 SIZE = 16
 CLASSES: dict[str, tuple[str, ...]] = {"age_group": ("young", "old")}
@@ -162,7 +165,9 @@ def test_writes_metrics_and_plots_of_every_model(judged: Judged) -> None:
     flat = read_metrics(judged.root / "metrics/unlearning.json")
     assert flat == flatten(judged.metrics)
     assert set(judged.metrics) == {"original", "unlearned", "retrained", "retrain_gap", "seconds"}
-    assert len({frozenset(judged.metrics[name]) for name in ("original", "unlearned", "retrained", "retrain_gap")}) == 1
+    assert len({frozenset(judged.metrics[name]) for name in MODELS}) == 1
+    compared = {name for name in judged.metrics["unlearned"] if not is_interval_end(name)}
+    assert set(judged.metrics["retrain_gap"]) == compared != set(judged.metrics["unlearned"])
     assert {"original.accuracy", "unlearned.mia_tpr_at_fpr_0.001", "unlearned.nomus"} <= set(flat)
     assert (flat["seconds.train"], flat["seconds.unlearn"]) == (3.5, 1.25)
     assert sorted(path.name for path in (judged.root / "plots").iterdir()) == OUTPUTS
@@ -221,6 +226,49 @@ def test_a_record_of_another_forget_list_is_left_aside_with_a_warning(
     tiny.write_record("0" * 64)
     assert set(evaluate(tiny.params, tiny.root)) == {"original", "unlearned", "seconds"}
     assert "another forget list" in caplog.text
+
+
+def test_references_of_the_record_attack_every_model_alike(judged: Judged, tmp_path: Path) -> None:
+    """Trained by the retrain stage, read from its file: the same metrics of all three models, and a gap."""
+    tiny = _copy(judged, tmp_path / "repository")
+    params = tiny.params.model_copy(
+        update={
+            "train": tiny.params.train.model_copy(update={"epochs": 1}),
+            "evaluate": tiny.params.evaluate.model_copy(update={"references": 2}),
+        }
+    )
+    manifest = read_manifest(tiny.root / "data/prepared/manifest.parquet")
+    sets = load_sets(manifest, tiny.forget_list.sample_ids, params.base.labels)
+    retain = manifest.split("train").without(tiny.forget_list.sample_ids)
+    references = train_references(params, retain, sets, Layout(tiny.root))
+    assert references is not None
+    assert (references.forget.shape, references.test.shape) == ((2, NUM_FORGET), (2, COUNTS["test"]))
+    assert not np.allclose(references.test[0], references.test[1])
+    assert not (tiny.root / ".dlfd/checkpoints/reference-1").exists()
+    evaluation = evaluate_model(_model(9), sets, params.evaluate, seed=0, device="cpu", references=references)
+    record = replace(judged.record, evaluation=evaluation, references=references)
+    write_retrained(record, tiny.root / "metrics/retrained.json")
+    metrics = evaluate(params, tiny.root)
+    assert len({frozenset(metrics[name]) for name in MODELS}) == 1
+    assert {"rmia_auc", "calibrated_auc_low", "rmia_tpr_at_fpr_0.001"} <= set(metrics["unlearned"])
+    assert "calibrated_auc" in metrics["retrain_gap"]
+
+
+def test_references_that_are_asked_for_and_missing_are_said(tiny: Tiny, caplog: pytest.LogCaptureFixture) -> None:
+    """Without a record there is none: a warning, and no metric that would pretend."""
+    wanted = tiny.params.evaluate.model_copy(update={"references": 1})
+    metrics = evaluate(tiny.params.model_copy(update={"evaluate": wanted}), tiny.root)
+    assert "asks for 1 reference models and there are 0" in caplog.text
+    assert "rmia_auc" not in metrics["unlearned"]
+
+
+def test_relearn_time_is_measured_where_it_is_asked_for(tiny: Tiny) -> None:
+    """Off by default; a number of steps of each model otherwise."""
+    relearn = RelearnSection(accuracy=1.0, max_steps=2, batch_size=4, learning_rate=0.01)
+    section = tiny.params.evaluate.model_copy(update={"relearn": relearn})
+    metrics = evaluate(tiny.params.model_copy(update={"evaluate": section}), tiny.root)
+    assert all(0 <= metrics[name]["relearn_steps"] <= 2 for name in ("original", "unlearned"))
+    assert tiny.params.evaluate.relearn is None
 
 
 def test_an_empty_forget_list_is_chance(tiny: Tiny) -> None:
