@@ -52,6 +52,27 @@ def predictions_by_set(model: Any, data: Any, config: EvaluatorConfig) -> dict[s
     return {name: score(scores[rows], targets[rows]) for name, rows in members.items()}
 
 
+def subjects_by_set(data: Any, config: EvaluatorConfig) -> dict[str, tuple[str, ...]] | None:
+    """Return of the sets "forget" and "test" the subject of each row, in order; None where no column tells them.
+
+    Args:
+        data: MLflow's evaluation data set.
+        config: the settings.
+
+    Raises:
+        BadInput: the column is not there, or a row has no subject.
+    """
+    if config.subject_column is None:
+        return None
+    members = _members(data.features_data, config)
+    if config.subject_column not in data.features_data.columns:
+        raise _wrong(f"the data must have the subject column {config.subject_column!r}", "data without it")
+    subjects = data.features_data[config.subject_column]
+    if subjects.isna().any():
+        raise _wrong("every row must have its subject", f"{int(subjects.isna().sum())} rows without one")
+    return {name: tuple(subjects[members[name]].astype(str)) for name in ("forget", "test")}
+
+
 def _members(features: Any, config: EvaluatorConfig) -> dict[str, NDArray[np.bool_]]:
     """Return which rows belong to each set that has any."""
     if not isinstance(features, pd.DataFrame) or config.set_column not in features.columns:
@@ -92,7 +113,8 @@ def _stored(data: Any, config: EvaluatorConfig) -> Matrix:
 
 
 def _asked(predict: Callable[[Any], Any], features: pd.DataFrame, config: EvaluatorConfig) -> Matrix:
-    inputs = features.drop(columns=[config.set_column])
+    unasked = [config.set_column, *([config.subject_column] if config.subject_column in features.columns else [])]
+    inputs = features.drop(columns=unasked)
     size = config.evaluate.batch_size
     # MLflow reads the row numbered 0 of every frame that holds tensors.
     batches = [inputs.iloc[start : start + size].reset_index(drop=True) for start in range(0, len(inputs), size)]

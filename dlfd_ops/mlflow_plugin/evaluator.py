@@ -54,12 +54,14 @@ class UnlearningEvaluator(ModelEvaluator):
             MlflowException: the settings, the data or the model's answers are not as they must be.
         """
         from dlfd_ops.evaluation.report import summarise
-        from dlfd_ops.mlflow_plugin.answers import predictions_by_set
+        from dlfd_ops.mlflow_plugin.answers import predictions_by_set, subjects_by_set
         from dlfd_ops.mlflow_plugin.evaluator_config import read_config
 
         with as_mlflow_errors():
             config = read_config(evaluator_config)
-            found = summarise(predictions_by_set(model, dataset, config), config.evaluate, seed=config.seed)
+            subjects = subjects_by_set(dataset, config)
+            predictions = predictions_by_set(model, dataset, config)
+            found = summarise(predictions, config.evaluate, seed=config.seed, subjects=subjects)
         metrics = {f"{config.prefix}/{name}": value for name, value in found.metrics.items()}
         _log_metrics(metrics, run_id, dataset, model_id)
         artifacts = _log_files(found, run_id, config.prefix)

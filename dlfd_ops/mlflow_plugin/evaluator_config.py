@@ -27,6 +27,9 @@ class EvaluatorConfig(BaseModel):
     """Its value for samples that no model was trained on, of the kind that the forget samples are."""
     retain: SetName = "retain"
     """Its value for samples that the model was trained on and keeps; such rows may be absent."""
+    subject_column: Column | None = None
+    """Column that says whose sample a row is; the model does not see it. With it come intervals over people, and the
+    attack on people instead of samples."""
 
     classes: Annotated[tuple[str | int | bool, ...], Field(min_length=2, max_length=100_000)] | None = None
     """The label that each column of the probabilities stands for. By default what the model itself says, and without
@@ -59,6 +62,8 @@ class EvaluatorConfig(BaseModel):
     def _three_sets(self) -> Self:
         if len(set(self.sets.values())) < len(self.sets):
             raise ValueError("forget, unseen and retain must be three different values")
+        if self.subject_column == self.set_column:
+            raise ValueError("set_column and subject_column must be two columns")
         return self
 
 

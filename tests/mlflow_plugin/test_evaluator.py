@@ -257,6 +257,26 @@ def test_the_model_never_sees_the_set(frame: Frame, run_id: str) -> None:
     assert seen == {"x"}
 
 
+def test_subjects_bring_intervals_and_the_attack_on_people(
+    frame: Frame, expected: dict[str, float], run_id: str
+) -> None:
+    """A column with the person of each row adds numbers, changes none, and stays hidden from the model."""
+    data = frame.assign(person=[f"p{index // 2}" for index in range(len(frame))])
+    seen: list[str] = []
+
+    def model(rows: Frame) -> np.ndarray:
+        seen.extend(rows.columns)
+        return _probabilities(rows)
+
+    metrics = _evaluate(model, data, {**CONFIG, "subject_column": "person"})
+    assert {name: metrics[name] for name in expected} == pytest.approx(expected)
+    assert set(seen) == {"x"}
+    assert metrics["mia_auc_low"] < metrics["mia_auc"] < metrics["mia_auc_high"]
+    assert metrics["mia_subject_auc"] > metrics["mia_auc"]
+    with pytest.raises(MlflowException, match="must have the subject column 'person'"):
+        _evaluate(_probabilities, frame, {**CONFIG, "subject_column": "person"})
+
+
 def test_who_did_not_ask_is_not_served(frame: Frame, run_id: str) -> None:
     """With no evaluator named MLflow asks all: other people's evaluations go on as if this one were not there."""
     rows = frame.drop(columns="set")
