@@ -62,7 +62,7 @@ def make(root: Path, photos: int) -> None:
         subprocess.run(command, cwd=root, check=True, env=environment())
 
 
-def paths_of(stages: dict[str, dict[str, list[object]]]) -> list[str]:
+def paths_of(stages: dict[str, dict[str, list[str | dict[str, object]]]]) -> list[str]:
     """Return every path that a stage names; ``${...}`` is the raw data."""
     found: list[str] = []
     for stage in stages.values():
