@@ -12,6 +12,7 @@ from tempfile import TemporaryDirectory
 
 from mlflow import MlflowClient
 from mlflow.entities import LoggedModel, LoggedModelOutput, LoggedModelStatus
+from mlflow.exceptions import MlflowException
 from mlflow.models import Model
 
 from dlfd_ops.tracking.versions import KEY_TAG
@@ -81,7 +82,18 @@ class LoggedModels:
         return sorted(found, key=lambda model: (model.creation_timestamp, model.model_id))
 
     def _link(self, run_id: str, model_id: str) -> None:
-        """Name the model as an output of the run, once: MLflow refuses it when a run is taken up again."""
-        outputs = self.client.get_run(run_id).outputs
-        if model_id not in {output.model_id for output in (outputs.model_outputs if outputs else ())}:
+        """Name the model as an output of the run, once: MLflow refuses a second time.
+
+        A run that is taken up again has it already; and another machine may do the same at the same moment.
+        """
+        if self._is_linked(run_id, model_id):
+            return
+        try:
             self.client.log_outputs(run_id, [LoggedModelOutput(model_id, step=0)])
+        except MlflowException:
+            if not self._is_linked(run_id, model_id):
+                raise
+
+    def _is_linked(self, run_id: str, model_id: str) -> bool:
+        outputs = self.client.get_run(run_id).outputs
+        return model_id in {output.model_id for output in (outputs.model_outputs if outputs else ())}

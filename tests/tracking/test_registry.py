@@ -11,6 +11,7 @@ from typing import Any
 
 import mlflow
 import pytest
+from mlflow.entities import LoggedModelOutput
 
 from dlfd_ops.models.checkpoint import load_classifier, weights_digest
 from dlfd_ops.tracking.logged_models import LoggedModels
@@ -200,6 +201,20 @@ def test_two_machines_complete_one_logged_model(
     registry.register(entry)
     (model,) = store.client.search_logged_models([experiment])
     assert (model.model_id, str(model.status)) == (older.model_id, "READY")
+
+
+def test_two_machines_name_one_output_of_the_run(
+    registry: Registry, entry: Entry, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever is refused, as the other machine was faster, finds the model named and goes on."""
+    experiment = store.experiment_id("dlfd-tiny")
+    begun = store.client.create_logged_model(experiment, name=MODEL, tags={"dlfd.registration_key": KEY})
+    store.client.log_outputs(entry.run_id, [LoggedModelOutput(begun.model_id, step=0)])
+    looked_too_early(LoggedModels, "_is_linked", False, monkeypatch)
+    assert registry.register(entry).version == 1
+    outputs = store.client.get_run(entry.run_id).outputs
+    assert outputs is not None
+    assert [output.model_id for output in outputs.model_outputs] == [begun.model_id]
 
 
 def test_candidate_follows_a_version_registered_meanwhile(
