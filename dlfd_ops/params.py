@@ -5,6 +5,7 @@ A stage reads its own section and ``base`` only, as ``dvc.yaml`` declares.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
@@ -15,6 +16,8 @@ from dlfd_ops.errors import BadInput
 from dlfd_ops.files import read_bounded
 
 MAX_PARAMS_BYTES = 1 << 20
+YARDSTICKS = ("original", "retrained")
+"""Rows of every benchmark: before unlearning, and trained without the forget list."""
 
 Probability = Annotated[float, Field(ge=0, le=1)]
 Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_.-]{0,62}$")]
@@ -430,6 +433,28 @@ class EraseSection(Section):
         return self
 
 
+class BenchmarkSection(Section):
+    """Methods side by side, on the pipeline's data and forget list."""
+
+    seeds: Annotated[tuple[Annotated[int, Field(ge=0, lt=2**31)], ...], Field(min_length=1, max_length=20)]
+    """One original and one retrained model each: of the initial weights, the batches and the draws of the methods."""
+    methods: Annotated[tuple[Name, ...], Field(min_length=1, max_length=64)]
+    """Names of the rows, in their order: ``original`` and ``retrained`` as yardsticks, and keys of ``trials``."""
+    trials: dict[Name, Annotated[tuple[dict[str, JsonValue], ...], Field(min_length=1, max_length=16)]]
+    """The settings that a method may choose from on the validation people: dotted keys of the section ``unlearn`` ->
+    values, over the ones that stand there."""
+
+    @model_validator(mode="after")
+    def _trials_of_methods(self) -> Self:
+        if sorted(self.methods) != sorted([*YARDSTICKS, *self.trials]):
+            raise ValueError(
+                f"benchmark.methods must list {', '.join(YARDSTICKS)} and every key of benchmark.trials once"
+            )
+        if len(set(self.seeds)) != len(self.seeds):
+            raise ValueError("seeds must differ")
+        return self
+
+
 class Params(Section):
     """The whole of ``params.yaml``."""
 
@@ -442,6 +467,36 @@ class Params(Section):
     register_: RegisterSection = Field(alias="register")
     audit: AuditSection
     erase: EraseSection = EraseSection()
+    benchmark: BenchmarkSection | None = None
+
+    @model_validator(mode="after")
+    def _trials_are_settings(self) -> Self:
+        for method, trials in self.benchmark.trials.items() if self.benchmark else ():
+            for trial in trials:
+                try:
+                    with_overrides(self.unlearn, trial)
+                except ValidationError as error:
+                    problem = error.errors()[0]
+                    where = ".".join(str(part) for part in problem["loc"])
+                    raise ValueError(f"benchmark.trials.{method}: unlearn.{where}: {problem['msg']}") from error
+        return self
+
+
+def with_overrides(section: UnlearnSection, overrides: Mapping[str, JsonValue]) -> UnlearnSection:
+    """Return ``section`` with other values under dotted keys, such as ``dlfd.sinkhorn.epsilon``.
+
+    Raises:
+        ValidationError: a key is unknown, or a value breaks its rule.
+    """
+    values = section.model_dump()
+    for key, value in overrides.items():
+        *parents, last = key.split(".")
+        place = values
+        for parent in parents:
+            inner = place.get(parent)
+            place[parent] = place = inner if isinstance(inner, dict) else {}
+        place[last] = value
+    return UnlearnSection.model_validate(values)
 
 
 def load_params(path: Path = Path("params.yaml")) -> Params:

@@ -9,6 +9,7 @@ import click
 
 from dlfd_ops import __version__
 from dlfd_ops.cli.audit import audit
+from dlfd_ops.cli.benchmark import benchmark
 from dlfd_ops.cli.erase import erase
 from dlfd_ops.cli.init import init
 from dlfd_ops.cli.key import key
@@ -30,3 +31,4 @@ main.add_command(audit)
 main.add_command(erase)
 main.add_command(promote)
 main.add_command(rollback)
+main.add_command(benchmark)

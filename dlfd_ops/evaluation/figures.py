@@ -1,43 +1,27 @@
-"""The figures of the evaluation as PNG and SVG: loss distributions and the attack's ROC, side by side by model.
-
-The same numbers give the same bytes. Colours are told apart by people who see few of them (Okabe & Ito 2008), and no
-line relies on colour alone.
-"""
+"""The figures of the evaluation as PNG and SVG: loss distributions and the attack's ROC, side by side by model."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from dlfd_ops.evaluation.canvas import BLUE, GREEN, GREY, VERMILION, new_figure, save_figure
 from dlfd_ops.evaluation.curves import Curves
 from dlfd_ops.evaluation.membership import Losses
-from dlfd_ops.files import atomic_path
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
 
-BLUE, VERMILION, GREEN, GREY = "#0072B2", "#D55E00", "#009E73", "#5F5F5F"
 SMALLEST_LOSS = 1e-4
 """Losses below are drawn at this one: the axis is logarithmic, and an overfitted model has losses of exactly 0."""
 SMALLEST_RATE = 1e-3
 
 _BINS = 36
-_STYLE = {
-    "font.size": 10.0,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.grid": True,
-    "axes.axisbelow": True,
-    "grid.color": "#E3E3E3",
-    "legend.frameon": False,
-    "svg.hashsalt": "dlfd-ops",
-}
+_PANELS_A_ROW = 4
 _SETS: dict[str, dict[str, Any]] = {
     "test": {"label": "people never seen (test)", "color": BLUE, "linestyle": "-", "alpha": 0.30},
     "forget": {"label": "people to forget", "color": VERMILION, "linestyle": "--", "alpha": 0.22},
@@ -55,25 +39,31 @@ def draw_losses(curves: Mapping[str, Curves], aucs: Mapping[str, float], stem: P
     """Draw each model's losses on the forget set beside those on test, to ``stem``.png and ``stem``.svg.
 
     Args:
-        curves: by model, in the order of the panels; 1 to 3 models.
+        curves: by model, in the order of the panels, at least one.
         aucs: the attack's AUC by model, written above its panel.
         stem: path without a suffix.
     """
-    with _figure(width=1.2 + 3.5 * len(curves), height=3.7) as figure:
-        panels = figure.subplots(1, len(curves), sharex=True, sharey=True, squeeze=False)[0]
+    columns = min(len(curves), _PANELS_A_ROW)
+    rows = math.ceil(len(curves) / columns)
+    with new_figure(width=1.2 + 3.5 * columns, height=0.9 + 2.8 * rows) as figure:
+        grid = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False)
         edges = _loss_edges(curves)
-        for panel, (model, drawn) in zip(panels, curves.items(), strict=True):
+        for panel, (model, drawn) in zip(grid.flat, curves.items(), strict=False):
             panel.set_title(f"{model}: attack AUC {aucs[model]:.3f}", loc="left", fontsize=11)
             for name, look in _SETS.items():
                 _draw_histogram(panel, drawn.losses[name], edges, look)
             panel.set_xscale("log")
             panel.minorticks_off()
-            panel.set_xlabel("loss of an image (nats, log scale)")
             panel.xaxis.set_major_formatter(_loss_tick)
-        panels[0].set_ylabel("share of the images (%)")
-        handles, labels = panels[0].get_legend_handles_labels()
+        for panel in grid.flat[len(curves) :]:
+            panel.set_visible(False)
+        for panel in grid[-1]:
+            panel.set_xlabel("loss of an image (nats, log scale)")
+        for panel in grid[:, 0]:
+            panel.set_ylabel("share of the images (%)")
+        handles, labels = grid.flat[0].get_legend_handles_labels()
         figure.legend(handles, labels, loc="outside upper left", ncols=2)
-        _save(figure, stem)
+        save_figure(figure, stem)
 
 
 def draw_roc(curves: Mapping[str, Curves], aucs: Mapping[str, float], stem: Path) -> None:
@@ -84,7 +74,7 @@ def draw_roc(curves: Mapping[str, Curves], aucs: Mapping[str, float], stem: Path
         aucs: the attack's AUC by model, written in the legend.
         stem: path without a suffix.
     """
-    with _figure(width=9.2, height=4.4) as figure:
+    with new_figure(width=9.2, height=4.4) as figure:
         whole, corner = figure.subplots(1, 2)
         for panel in (whole, corner):
             _draw_rates(panel, curves, aucs)
@@ -96,7 +86,7 @@ def draw_roc(curves: Mapping[str, Curves], aucs: Mapping[str, float], stem: Path
         whole.set_ylabel("people to forget, recognised\n(true-positive rate)")
         handles, labels = whole.get_legend_handles_labels()
         figure.legend(handles, labels, loc="outside upper left", ncols=len(handles))
-        _save(figure, stem)
+        save_figure(figure, stem)
 
 
 def _draw_histogram(panel: Axes, losses: Losses, edges: Losses, look: Mapping[str, Any]) -> None:
@@ -122,21 +112,3 @@ def _draw_rates(panel: Axes, curves: Mapping[str, Curves], aucs: Mapping[str, fl
         label = f"{model}: AUC {aucs[model]:.3f}"
         panel.plot(drawn.fpr, drawn.tpr, linewidth=1.8, label=label, **_MODELS[model])
     panel.set_xlabel("people never seen, taken for known\n(false-positive rate)")
-
-
-@contextmanager
-def _figure(*, width: float, height: float) -> Iterator[Figure]:
-    # Figure without pyplot: no global state, no display. The style starts from the defaults, so that a user's own
-    # matplotlibrc changes no bytes.
-    from matplotlib import style
-    from matplotlib.figure import Figure
-
-    with style.context(["default", _STYLE]):
-        yield Figure(figsize=(width, height), facecolor="white", layout="constrained")
-
-
-def _save(figure: Figure, stem: Path) -> None:
-    undated: dict[str, dict[str, None]] = {"png": {"Software": None}, "svg": {"Date": None, "Creator": None}}
-    for suffix, metadata in undated.items():
-        with atomic_path(stem.with_name(f"{stem.name}.{suffix}")) as temporary:
-            figure.savefig(temporary, format=suffix, dpi=150, metadata=metadata)

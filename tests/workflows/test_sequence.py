@@ -23,7 +23,6 @@ from mlflow import MlflowClient
 from dlfd_ops.audit.evidence import Receipt
 from dlfd_ops.audit.ledger import Ledger
 from dlfd_ops.data.identity import load_key
-from dlfd_ops.data.manifest import read_manifest
 from dlfd_ops.data.synthetic_faces.dataset import Recipe, generate
 from dlfd_ops.deletion.forget_list import read_forget_list
 from dlfd_ops.deletion.parent import Parent, read_parent
@@ -42,6 +41,7 @@ from dlfd_ops.workflows.requests import Wish, add_requests, list_requests, pin_a
 from dlfd_ops.workflows.train import train
 from dlfd_ops.workflows.unlearn import unlearn
 from tests.pipeline.project import REPOSITORY, TINY, Project
+from tests.workflows.people import trained_people
 
 SUBJECTS = 24
 LENIENT = {
@@ -107,13 +107,6 @@ def serve(receipt: Receipt) -> None:
         promote(load_params(), version=receipt.version, reason="The story goes on.")
 
 
-def trained_people() -> list[str]:
-    """Return the raw names of people in the training split, in order."""
-    rows = read_manifest(LAYOUT.manifest).split("train").rows
-    keys, key = set(rows["subject_key"]), load_key()
-    return [name for number in range(SUBJECTS) if key.subject_key(name := f"person-{number:05d}") in keys]
-
-
 def erase(name: str, request_id: str) -> None:
     """Remove a person's data as an erasure does: off the raw data, onto the suppression list, parent pinned again."""
     key, raw = load_key(), Path("data/raw")
@@ -154,7 +147,7 @@ def story(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Story]:
         params = load_params()
         prepare(params)
         train(params)
-        first, second = trained_people()[:2]
+        first, second = trained_people(SUBJECTS)[:2]
         asked = [ask(first)]
         rounds = [pass_through(params)]
         serve(rounds[0].receipt)
@@ -240,7 +233,7 @@ def test_a_request_after_the_erasure_needs_no_erased_data(story: Story, tmp_path
     before = Path.cwd()
     os.chdir(folder)
     try:
-        request_id = ask(trained_people()[2])
+        request_id = ask(trained_people(SUBJECTS)[2])
         assert forget_list(load_params()).request_ids == (request_id,)
         assert read_parent(LAYOUT.parent).version == story.rounds[1].receipt.version
         withdraw(request_id)

@@ -1,0 +1,161 @@
+"""What all cells of one benchmark share: the people, and the original and the retrained model of every seed."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from filelock import FileLock
+
+from dlfd_ops.data.images import load_images
+from dlfd_ops.data.manifest import Manifest, read_manifest
+from dlfd_ops.deletion.forget_list import ForgetList, read_forget_list
+from dlfd_ops.digest import sha256_json
+from dlfd_ops.errors import BadInput
+from dlfd_ops.evaluation.report import EvaluationSets
+from dlfd_ops.files import write_text
+from dlfd_ops.models.checkpoint import load_classifier, save_classifier
+from dlfd_ops.models.classifier import Classifier
+from dlfd_ops.params import BenchmarkSection, Params
+from dlfd_ops.training.checkpoints import ResumeCheckpoint
+from dlfd_ops.training.launch import start_accelerator
+from dlfd_ops.training.loop import run_loop
+from dlfd_ops.training.observer import SilentObserver
+from dlfd_ops.workflows.benchmarking.cells import ORIGINAL
+from dlfd_ops.workflows.evaluate import load_sets
+from dlfd_ops.workflows.fitting import start_fit
+from dlfd_ops.workflows.forgetting import UnlearningSets, load_unlearning_sets
+from dlfd_ops.workflows.layout import Layout
+
+if TYPE_CHECKING:
+    from accelerate import Accelerator
+
+SECONDS = "seconds.json"
+
+
+@dataclass(frozen=True)
+class Bench:
+    """The people of a benchmark and where its models lie.
+
+    Models lie with the resume checkpoints, outside of everything that DVC versions: they can be made again, and
+    ``erase`` removes what lies there.
+
+    Attributes:
+        params: of the pipeline, with a section ``benchmark``.
+        root: of the repository.
+    """
+
+    params: Params
+    root: Path
+
+    @cached_property
+    def section(self) -> BenchmarkSection:
+        """The section ``benchmark``.
+
+        Raises:
+            BadInput: there is none.
+        """
+        if self.params.benchmark is None:
+            raise BadInput(
+                "a benchmark needs the section benchmark in params.yaml",
+                received="none",
+                remedy="copy it from configs/params/utkface.yaml",
+            )
+        return self.params.benchmark
+
+    @cached_property
+    def layout(self) -> Layout:
+        """Paths of the repository."""
+        return Layout(self.root)
+
+    @cached_property
+    def accelerator(self) -> Accelerator:
+        """Of this process."""
+        return start_accelerator()
+
+    @cached_property
+    def manifest(self) -> Manifest:
+        """All samples."""
+        return read_manifest(self.layout.manifest)
+
+    @cached_property
+    def forget_list(self) -> ForgetList:
+        """Who is to be forgotten.
+
+        Raises:
+            BadInput: nobody is.
+        """
+        found = read_forget_list(self.layout.forget_list)
+        if not found.rows:
+            raise BadInput(
+                "a benchmark needs a forget list",
+                received="an empty one",
+                remedy="file deletion requests and run dvc repro forget_list",
+            )
+        return found
+
+    @cached_property
+    def data_digest(self) -> str:
+        """Digest of the samples and of the forget list."""
+        return sha256_json([self.manifest.digest(), self.forget_list.digest()])
+
+    @cached_property
+    def unlearning_sets(self) -> UnlearningSets:
+        """Images for the methods."""
+        train = self.manifest.split("train")
+        return load_unlearning_sets(
+            self.params,
+            self.manifest,
+            forget=train.only(self.forget_list.sample_ids),
+            retain=train.without(self.forget_list.cumulative_ids),
+        )
+
+    @cached_property
+    def evaluation_sets(self) -> EvaluationSets:
+        """Images for the judgement."""
+        return load_sets(self.manifest, self.forget_list.sample_ids, self.params.base.labels)
+
+    def seeded(self, seed: int) -> Params:
+        """Return the parameters with another seed."""
+        return self.params.model_copy(update={"base": self.params.base.model_copy(update={"seed": seed})})
+
+    def path(self, method: str, seed: int) -> Path:
+        """Return the file of a cell."""
+        return self.root / "metrics" / "benchmark" / f"{method}-{seed}.json"
+
+    def model(self, kind: str, seed: int) -> tuple[Classifier, float]:
+        """Return the ``original`` or ``retrained`` model of a seed and its seconds of training; trained where missing.
+
+        Processes that need the same model at once train it once.
+
+        Raises:
+            BadInput: an image is missing, or a label does not fit.
+        """
+        params = self.seeded(seed)
+        key = sha256_json([kind, params.base.model_dump(), params.train.model_dump(), self.data_digest])
+        folder = self.layout.checkpoint("benchmark") / f"{kind}-{seed}-{key[:16]}"
+        folder.mkdir(parents=True, exist_ok=True)
+        with FileLock(folder / "lock"):
+            if not (folder / SECONDS).exists():
+                self._train(params, kind, key, folder)
+        seconds = json.loads((folder / SECONDS).read_text())
+        return load_classifier(folder), float(seconds)
+
+    def _train(self, params: Params, kind: str, key: str, folder: Path) -> None:
+        train = self.manifest.split("train")
+        chosen = train if kind == ORIGINAL else train.without(self.forget_list.cumulative_ids)
+
+        data = load_images(chosen, params.base.labels)
+        model, objective, settings = start_fit(
+            params, self.manifest, data, f"{kind} {params.base.seed}", self.accelerator
+        )
+        checkpoint = ResumeCheckpoint(folder / "resume", key)
+        seconds = run_loop(
+            self.accelerator, model, objective, settings, checkpoint=checkpoint, observer=SilentObserver()
+        )
+        save_classifier(model, folder)
+        write_text(folder / SECONDS, json.dumps(round(seconds, 3)) + "\n")
+        checkpoint.clear()

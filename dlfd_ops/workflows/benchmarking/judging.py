@@ -1,0 +1,76 @@
+"""Judging the model of a cell: all metrics on test, with the other seeds' retrained models as references."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dlfd_ops.evaluation.people import losses_of
+from dlfd_ops.evaluation.predictions import Predictions, predict
+from dlfd_ops.evaluation.reference_attacks import ReferenceLosses
+from dlfd_ops.evaluation.report import Judgement, judge_model
+from dlfd_ops.models.classifier import Classifier
+from dlfd_ops.workflows.benchmarking.bench import Bench
+from dlfd_ops.workflows.benchmarking.cells import RETRAINED
+
+DRAWN_POINTS = 400
+"""Samples a set in the picture of the feature space."""
+REFERENCE_SETS = ("forget", "validation", "test")
+
+
+def judge(bench: Bench, model: Classifier, seed: int, *, title: str) -> Judgement:
+    """Judge ``model`` on everybody.
+
+    The retrained models of the other seeds never saw the forget set nor the test set: they are the references of the
+    per-sample attacks. A benchmark with one seed has none, and leaves those attacks out.
+
+    Raises:
+        BadInput: a loss is not finite.
+    """
+    return judge_model(
+        model,
+        bench.evaluation_sets,
+        bench.params.evaluate,
+        seed=seed,
+        device=bench.accelerator.device,
+        references=_references(bench, seed),
+        progress=title,
+    )
+
+
+def places_of(predictions: Mapping[str, Predictions]) -> dict[str, list[tuple[float, float]]]:
+    """Return forget and test samples on the two directions in which the test features vary most.
+
+    The first ``DRAWN_POINTS`` samples of each set; both are shuffled by the keyed hashes that they are sorted by.
+    """
+    from sklearn.decomposition import PCA
+
+    features = {name: _features(predictions[name]) for name in ("forget", "test")}
+    plane = PCA(n_components=2, svd_solver="full").fit(features["test"])
+    return {name: _points(plane.transform(values)) for name, values in features.items()}
+
+
+def _features(predictions: Predictions) -> NDArray[np.float32]:
+    assert predictions.features is not None  # judge_model asks for them
+    return predictions.features[:DRAWN_POINTS].numpy()
+
+
+def _points(values: NDArray[np.float32]) -> list[tuple[float, float]]:
+    return [(round(float(x), 3), round(float(y), 3)) for x, y in values]
+
+
+def _references(bench: Bench, seed: int) -> ReferenceLosses | None:
+    others = [other for other in bench.section.seeds if other != seed]
+    if not others:
+        return None
+    models = [bench.model(RETRAINED, other)[0] for other in others]
+    losses = {name: np.stack([_losses(bench, model, name) for model in models]) for name in REFERENCE_SETS}
+    return ReferenceLosses(**losses)
+
+
+def _losses(bench: Bench, model: Classifier, name: str) -> NDArray[np.float64]:
+    images = getattr(bench.evaluation_sets, name)
+    batch_size, device = bench.params.evaluate.batch_size, bench.accelerator.device
+    return losses_of(predict(model, images, batch_size=batch_size, device=device))
