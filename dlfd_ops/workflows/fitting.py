@@ -88,7 +88,7 @@ def start_fit(
         rank=accelerator.process_index,
         num_processes=accelerator.num_processes,
     )
-    return model, objective, _loop_settings(params, plan, title)
+    return model, objective, loop_settings(params, plan, title)
 
 
 def card_of(params: Params, manifest: Manifest) -> ModelCard:
@@ -105,7 +105,8 @@ def card_of(params: Params, manifest: Manifest) -> ModelCard:
     )
 
 
-def _loop_settings(params: Params, plan: BatchPlan, title: str) -> LoopSettings:
+def loop_settings(params: Params, plan: BatchPlan, title: str) -> LoopSettings:
+    """Return the loop's settings of the section ``train``."""
     train = params.train
     return LoopSettings(
         title=title,
