@@ -22,6 +22,7 @@ from dlfd_ops.audit.statement import (
     FolderSubject,
     ForgetListFacts,
     Gate,
+    Kept,
     LedgerPosition,
     ModelCertificate,
     ModelStatement,
@@ -31,6 +32,7 @@ from dlfd_ops.audit.statement import (
     RequestFacts,
     RequestStatement,
     Rule,
+    StoreErasure,
     Unlearning,
 )
 from dlfd_ops.deletion.status import RequestStatus
@@ -247,8 +249,13 @@ def _erasures(events: Sequence[Event], request_ids: Sequence[str]) -> tuple[Eras
     return tuple(
         Erasure(
             at=event.at,
+            requests=len(event.data["request_ids"]),
             receipt_digest=event.data["receipt_digest"],
-            erased=sum(outcomes.get("removed", 0) for outcomes in event.data["objects"].values()),
+            stores=tuple(
+                StoreErasure(store=store, removed=outcomes.get("removed", 0), kept=outcomes.get("kept", 0))
+                for store, outcomes in sorted(event.data["objects"].items())
+            ),
+            kept=tuple(Kept(ground=ground, objects=number) for ground, number in sorted(event.data["kept"].items())),
             not_reached=tuple(event.data["not_reached"]),
         )
         for event in _erased(events, request_ids)

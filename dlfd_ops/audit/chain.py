@@ -57,6 +57,8 @@ KINDS: dict[str, frozenset[str]] = {
             "manifest_before",
             "manifest_after",
             "objects",
+            "kept",
+            "weights",
             "unreadable_revisions",
             "not_reached",
         }

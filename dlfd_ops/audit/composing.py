@@ -8,15 +8,29 @@ from dataclasses import dataclass, field
 from datetime import date
 
 from dlfd_ops.audit.chain import GENESIS, Event
-from dlfd_ops.audit.dossier import Dossier, Photos, RequestRow, dossier
-from dlfd_ops.audit.evidence import Receipt, Resolved, check_facts, facts, version_in_use, versions
+from dlfd_ops.audit.dossier import Dossier, RequestRow, dossier
+from dlfd_ops.audit.erasures import erasure_rows
+from dlfd_ops.audit.evidence import (
+    Evaluated,
+    Receipt,
+    Resolved,
+    VersionEvidence,
+    check_facts,
+    facts,
+    version_in_use,
+    versions,
+    weights_gone,
+)
 from dlfd_ops.audit.figures import Losses, loss_figure
-from dlfd_ops.audit.lineage import Places, VersionNode, lineage
+from dlfd_ops.audit.lineage import Place, Places, VersionNode, lineage
 from dlfd_ops.audit.numbers import Metrics, gate_verdict, number_rows
 from dlfd_ops.audit.promotions import promotion_rows
 from dlfd_ops.audit.report import Agreement, DataVersion, LedgerState, Report, Summary
+from dlfd_ops.audit.serving import moves
+from dlfd_ops.audit.stores import Photos
 from dlfd_ops.audit.timeline import printable, timeline
 from dlfd_ops.audit.verification import Verification
+from dlfd_ops.deletion import erasure
 from dlfd_ops.deletion.deadlines import POLICIES
 from dlfd_ops.deletion.requests import DeletionRequest
 from dlfd_ops.deletion.status import RequestStatus, histories, request_statuses
@@ -42,6 +56,7 @@ class Material:
         receipt: of the registration.
         metrics: ``metrics/unlearning.json``.
         losses: ``plots/losses.csv``.
+        receipts: of the erasures, by their SHA-256.
     """
 
     dataset: str
@@ -56,6 +71,7 @@ class Material:
     receipt: Receipt | None = None
     metrics: Metrics = field(default_factory=dict)
     losses: Losses = field(default_factory=dict)
+    receipts: Mapping[str, erasure.Receipt] = field(default_factory=dict)
 
 
 def compose(material: Material, *, as_of: date, due_soon_days: int) -> Report:
@@ -81,7 +97,8 @@ def compose(material: Material, *, as_of: date, due_soon_days: int) -> Report:
         data=_data_version(material),
         lineage=nodes,
         promotions=promotion_rows(material.events),
-        numbers=number_rows(material.metrics),
+        erasures=erasure_rows(material.events, material.receipts),
+        numbers=number_rows(_numbers(material, in_use)),
         seconds=dict(material.metrics.get("seconds", {})),
         gate=gate_verdict(in_use.gated) if in_use else None,
         losses=loss_figure(material.losses),
@@ -98,7 +115,15 @@ def request_rows(material: Material, *, as_of: date, due_soon_days: int) -> dict
 
 def version_nodes(material: Material) -> tuple[VersionNode, ...]:
     """Return the lineage of every version."""
-    return lineage(versions(material.events), material.receipt, material.places)
+    registered = versions(material.events)
+    places = _places_by_ledger(material.events) | dict(material.places)
+    return lineage(registered, material.receipt, places, weights_gone(material.events))
+
+
+def _places_by_ledger(events: Sequence[Event]) -> dict[tuple[str, int], Place]:
+    """Return which version serves by the last promotion or rollback of its model."""
+    last = {(move.model_name, move.store): move.version for _, move in moves(events)}
+    return {(model_name, version): "serving" for (model_name, _), version in last.items()}
 
 
 def dossiers(material: Material, rows: Sequence[RequestRow], nodes: Sequence[VersionNode]) -> tuple[Dossier, ...]:
@@ -111,6 +136,7 @@ def dossiers(material: Material, rows: Sequence[RequestRow], nodes: Sequence[Ver
     """
     concerned = histories(material.events)
     nothing = Photos(train=0, other=0)
+    erased = erasure_rows(material.events, material.receipts)
     return tuple(
         dossier(
             row,
@@ -118,9 +144,28 @@ def dossiers(material: Material, rows: Sequence[RequestRow], nodes: Sequence[Ver
             history=timeline(concerned.get(row.request_id, ())),
             photos=None if material.photos is None else material.photos.get(row.request_id, nothing),
             raw_path=printable(material.raw_path),
+            erasures=erased,
         )
         for row in rows
     )
+
+
+def _numbers(material: Material, in_use: VersionEvidence | None) -> Metrics:
+    """Return the numbers to show: the newest, unless they are about other people than the version forgot.
+
+    After an erasure the same weights are measured again, on nobody: the numbers of the verdict say more then.
+    """
+    if in_use is None or in_use.evaluated is None:
+        return material.metrics
+    weights = in_use.registered.weights_digest
+    measured = [fact for _, fact in facts(material.events, "evaluated", Evaluated) if fact.weights_digest == weights]
+    if measured[-1].forget_list_digest == in_use.registered.forget_list_digest:
+        return material.metrics
+    nested: dict[str, dict[str, float | None]] = {}
+    for name, value in in_use.evaluated.metrics.items():
+        model, _, metric = name.partition(".")
+        nested.setdefault(model, {})[metric] = value
+    return nested
 
 
 def _worth_details(rows: Mapping[str, RequestRow]) -> tuple[RequestRow, ...]:

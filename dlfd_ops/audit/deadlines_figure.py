@@ -30,7 +30,7 @@ class DeadlineRow:
         start: x of the receipt.
         end: x of the answer, or of the report's date while it is open.
         due: x of the due date.
-        state: how it stands: answered in time, open, or late.
+        state: how it stands: answered in time, open, open past its due date, or answered late.
         told: the row in words.
     """
 
@@ -39,7 +39,7 @@ class DeadlineRow:
     start: float
     end: float
     due: float
-    state: Literal["good", "open", "late"]
+    state: Literal["good", "open", "overdue", "late"]
     told: str
 
 
@@ -95,13 +95,19 @@ def draw_deadlines(requests: Sequence[RequestRow], as_of: date, *, width: float 
             start=x_of(start),
             end=x_of(max(end, start)),
             due=x_of(due),
-            state="late" if request.late else "open" if request.days_left is not None else "good",
+            state=_state(request),
             told=_told(request),
         )
         for index, (request, (start, end, due)) in enumerate(zip(shown, spans, strict=True))
     )
     months = tuple(Month(x_of(day), f"{day:%b %Y}") for day in _months(first, last))
     return DeadlineDrawing(width, axis + 40, axis, x_of(as_of), rows, months, len(requests) - len(shown))
+
+
+def _state(request: RequestRow) -> Literal["good", "open", "overdue", "late"]:
+    if request.days_left is None:
+        return "late" if request.late else "good"
+    return "overdue" if request.late else "open"
 
 
 def _received(request: RequestRow) -> date:

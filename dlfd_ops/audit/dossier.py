@@ -1,7 +1,7 @@
 """Everything the audit can say about one request, and about one image file in hand; pure.
 
 Where nothing is known the answer is the one that is worse for the operator: a version is taken to know a person until
-the ledger says that it forgot them, and a store to hold their data until a receipt says that it was erased.
+the ledger says that it forgot them. Where their data lie is told by :mod:`dlfd_ops.audit.stores`.
 """
 
 from __future__ import annotations
@@ -12,8 +12,10 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
+from dlfd_ops.audit.erasures import ErasureRow
 from dlfd_ops.audit.lineage import VersionNode, forgetting
-from dlfd_ops.audit.timeline import Entry, count
+from dlfd_ops.audit.stores import Photos, StoreRow, store_rows
+from dlfd_ops.audit.timeline import Entry
 
 
 class _Model(BaseModel):
@@ -54,27 +56,22 @@ class RequestRow(_Model):
     samples: int | None
 
 
-class StoreRow(_Model):
-    """One place where a person's data may lie.
+class VersionRef(_Model):
+    """A version, as a dossier names it.
 
     Attributes:
-        store: the place, in plain words.
-        state: "holds" (it does), "may hold" (nobody looked, or nobody can), "erased" (it did).
-        detail: what, and how we know.
+        name: as people say it.
+        model_name: registered model.
+        version: number in MLflow.
+        place: where it is now.
+        erased_at: when its weights were erased, ISO 8601, UTC; None where they were not.
     """
-
-    store: str
-    state: Literal["holds", "may hold", "erased"]
-    detail: str
-
-
-class VersionRef(_Model):
-    """A version, as a dossier names it."""
 
     name: str
     model_name: str
     version: int | None
     place: str
+    erased_at: str | None
 
 
 class Dossier(_Model):
@@ -87,6 +84,7 @@ class Dossier(_Model):
         forgot: every version that has forgotten them.
         attack_auc: of the membership attack, on the version that answers the request; None before.
         gate: whether the gate passed that version; None before.
+        erasures: what was erased of their data, the oldest first.
         stores: where their data lie.
         history: the events that concern the request, the oldest first.
     """
@@ -97,15 +95,9 @@ class Dossier(_Model):
     forgot: tuple[VersionRef, ...]
     attack_auc: float | None
     gate: bool | None
+    erasures: tuple[ErasureRow, ...]
     stores: tuple[StoreRow, ...]
     history: tuple[Entry, ...]
-
-
-class Photos(_Model):
-    """A request's photos in the prepared data as it stands: those trained on, and the others."""
-
-    train: int
-    other: int
 
 
 def dossier(
@@ -115,6 +107,7 @@ def dossier(
     history: Iterable[Entry],
     photos: Photos | None,
     raw_path: str,
+    erasures: Iterable[ErasureRow] = (),
 ) -> Dossier:
     """Return what is known about a request.
 
@@ -124,7 +117,9 @@ def dossier(
         history: the events that concern it.
         photos: its photos in the prepared data; None where there is no prepared data.
         raw_path: where the raw data lies.
+        erasures: every erasure.
     """
+    mine = tuple(erasure for erasure in erasures if request.request_id in erasure.request_ids)
     learned = _learned(request, photos)
     has_forgotten = forgetting(nodes, (request.request_id,))
     forgot = tuple(node for node, answer in zip(nodes, has_forgotten, strict=True) if answer)
@@ -137,7 +132,8 @@ def dossier(
         forgot=tuple(map(_ref, forgot)),
         attack_auc=answer.attack_auc if answer else None,
         gate=answer.gate if answer else None,
-        stores=_stores(photos, knew, raw_path),
+        erasures=mine,
+        stores=store_rows(photos, knew, raw_path, mine),
         history=tuple(history),
     )
 
@@ -156,44 +152,13 @@ def _answers(node: VersionNode, request: RequestRow) -> bool:
 
 
 def _ref(node: VersionNode) -> VersionRef:
-    return VersionRef(name=node.name, model_name=node.model_name, version=node.version, place=node.place)
-
-
-def _stores(photos: Photos | None, knew: Sequence[VersionNode], raw_path: str) -> tuple[StoreRow, ...]:
-    number = photos.train + photos.other if photos else None
-    held = "holds" if number else "may hold"
-    there = [node.name for node in knew if node.place != "deleted"]
-    rows = [
-        StoreRow(
-            store=f"raw data ({raw_path})",
-            state=held,
-            detail=f"{count(number, 'photo')}, as the prepared data says"
-            if number
-            else "no photo in the prepared data",
-        ),
-        StoreRow(
-            store="prepared data (data/prepared)",
-            state="may hold" if number is None else "holds" if number else "erased",
-            detail="there is no prepared data here" if number is None else count(number, "photo"),
-        ),
-        StoreRow(
-            store="DVC cache and remotes",
-            state=held,
-            detail="every revision of the data that was ever stored; no receipt says that theirs was erased",
-        ),
-    ]
-    if knew:
-        rows.append(
-            StoreRow(
-                store="MLflow",
-                state="holds" if there else "erased",
-                detail=f"weights of {', '.join(there)}, made knowing them" if there else "no version that knew them",
-            )
-        )
-    rows.append(
-        StoreRow(store="clones, backups and copies", state="may hold", detail="nothing here can see or erase them")
+    return VersionRef(
+        name=node.name,
+        model_name=node.model_name,
+        version=node.version,
+        place=node.place,
+        erased_at=node.erased_at,
     )
-    return tuple(rows)
 
 
 ImageVerdict = Literal["forgotten", "asked", "suppressed", "in the data", "unknown"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
-from typing import TypeVar
+from typing import Literal, TypeVar
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, ValidationError
 
@@ -142,16 +142,23 @@ class Erased(Facts):
     Attributes:
         manifest_before: digest of the manifest before.
         manifest_after: and without them.
+        plan_digest: of the plan that was carried out; the receipt's file is named by it.
         receipt_digest: SHA-256 of the receipt, which tells every object.
         objects: store -> outcome -> number of objects.
+        kept: why objects were kept -> how many.
+        weights: SHA-256 of weights that knew one of the people -> "removed" from every store that was reached, or
+            "kept" in one.
         not_reached: where their data may still lie.
     """
 
     request_ids: tuple[str, ...]
     manifest_before: str
     manifest_after: str
+    plan_digest: str
     receipt_digest: str
     objects: dict[str, dict[str, int]]
+    kept: dict[str, int]
+    weights: dict[str, Literal["removed", "kept"]]
     not_reached: tuple[str, ...]
 
 
@@ -302,7 +309,7 @@ def versions(events: Sequence[Event]) -> list[VersionEvidence]:
     # The last one wins: what was told again later is what counts.
     resolved = {fact.forget_list_digest: fact for _, fact in facts(events, "resolved", Resolved)}
     unlearned = {fact.weights_digest: fact for _, fact in facts(events, "unlearned", Unlearned)}
-    evaluated = {fact.weights_digest: fact for _, fact in facts(events, "evaluated", Evaluated)}
+    evaluated = _measurements(events)
     gated = {(fact.model_name, fact.version): fact for _, fact in facts(events, "gated", Gated)}
     return [
         VersionEvidence(
@@ -310,12 +317,41 @@ def versions(events: Sequence[Event]) -> list[VersionEvidence]:
             registered=version,
             resolved=resolved.get(version.forget_list_digest),
             unlearned=unlearned.get(version.weights_digest),
-            evaluated=evaluated.get(version.weights_digest),
+            evaluated=evaluated.get(
+                (version.weights_digest, version.forget_list_digest), evaluated.get((version.weights_digest, None))
+            ),
             gated=gated.get((version.model_name, version.version)),
             lineage=lineage(version.weights_digest, unlearned),
         )
         for at, version in _newest(facts(events, "registered", Registered))
     ]
+
+
+def _measurements(events: Sequence[Event]) -> dict[tuple[str, str | None], Evaluated]:
+    """Return the newest measurement of weights by forget list, and, under None, of all.
+
+    Weights may be measured again on another forget list, an empty one after an erasure, which says nothing of theirs.
+    """
+    found: dict[tuple[str, str | None], Evaluated] = {}
+    for _, fact in facts(events, "evaluated", Evaluated):
+        found[fact.weights_digest, fact.forget_list_digest] = found[fact.weights_digest, None] = fact
+    return found
+
+
+def weights_gone(events: Sequence[Event]) -> dict[str, str]:
+    """Return the weights that an erasure removed from every store that it reached: SHA-256 -> when it ended.
+
+    Raises:
+        BadInput: an event lacks a fact of its kind.
+    """
+    gone: dict[str, str] = {}
+    for at, fact in facts(events, "erased", Erased):
+        for digest, outcome in fact.weights.items():
+            if outcome == "removed":
+                gone.setdefault(digest, at)
+            else:
+                gone.pop(digest, None)
+    return gone
 
 
 def version_in_use(receipt: Receipt | None, registered: Sequence[VersionEvidence]) -> VersionEvidence | None:

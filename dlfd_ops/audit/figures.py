@@ -18,7 +18,7 @@ from pydantic import BaseModel, ConfigDict
 
 from dlfd_ops.evaluation.overshoot import ks_distance
 
-MODELS = ("original", "unlearned", "retrained")
+MODELS = ("original", "parent", "unlearned", "retrained")
 SETS = ("forget", "test")
 SMALLEST_LOSS = 1e-4
 """Losses below are drawn at this one: 0.9999 certain of the right answer."""

@@ -12,9 +12,24 @@ from datetime import UTC, datetime
 
 from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
 
-from dlfd_ops.audit.statement import RequestCertificate, RequestStatement
+from dlfd_ops.audit.statement import Erasure, RequestCertificate, RequestStatement
+from dlfd_ops.audit.timeline import count
 from dlfd_ops.deletion.deadlines import POLICIES
+from dlfd_ops.deletion.erasure import FOREIGN, IN_USE, OUTSIDE, RESIDUE, SHARED, TRACKED
 
+_POLICY_GROUNDS = {
+    "legal_obligation": "the law obliges us to keep some older items",
+    "legal_claims": "we keep some older items because legal claims may depend on them",
+    "public_interest": "we keep some older items for a task in the public interest",
+    "scientific_research": "we keep some older items for scientific research",
+}
+_GROUNDS = {
+    SHARED: "an item stays where somebody else's photo has exactly the same content",
+    FOREIGN: "a store that we share with others holds items that are not ours to delete",
+    OUTSIDE: "the photos as they were delivered lie in a place that this process does not change",
+    TRACKED: "a model that stands beside this process stays",
+    IN_USE: "some items are still needed for somebody else",
+}
 WIDTH = 78
 """Longest line of the text letter, in characters."""
 
@@ -128,7 +143,9 @@ def _evidence(said: RequestCertificate) -> _Section:
 
 
 def _attack(said: RequestCertificate) -> tuple[str, ...]:
-    before, after = (said.metrics.get(f"{model}.mia_auc") for model in ("original", "unlearned"))
+    # Where the original is gone, the model before is the one that the unlearning started from.
+    before = said.metrics.get("original.mia_auc", said.metrics.get("parent.mia_auc"))
+    after = said.metrics.get("unlearned.mia_auc")
     if before is None or after is None:
         return ()
     return (
@@ -147,12 +164,29 @@ def _erased(said: RequestCertificate) -> _Section:
                 "and none is recorded for this request yet. You will get a new letter when it is.",
             ),
         )
-    gone = sum(erasure.erased for erasure in said.erasures)
+    kept = dict.fromkeys(_why(one.ground) for erasure in said.erasures for one in erasure.kept)
+    told = (*map(_deletion, said.erasures), *(f"We did not delete everything: {why}." for why in kept))
     left = tuple(dict.fromkeys(place for erasure in said.erasures for place in erasure.not_reached))
-    paragraph = f"We deleted the photos, and what had been made from them, from our stores: {gone} stored items in all."
     if not left:
-        return _Section(heading, (paragraph, "We know of no place that we could not reach."))
-    return _Section(heading, (paragraph, "We could not reach the following places, where copies may remain:"), left)
+        return _Section(heading, (*told, "We know of no place that we could not reach."))
+    return _Section(heading, (*told, "We could not reach the following places, where copies may remain:"), left)
+
+
+def _deletion(erasure: Erasure) -> str:
+    others = erasure.requests - 1
+    together = f" This was done together with {count(others, 'other request')}:" if others else " These were"
+    return (
+        f"On {_day(erasure.at)} we deleted the photos, and what had been made from them, from every store that we can "
+        f"reach.{together} {count(erasure.removed, 'stored item')} in all, copies and older models among them."
+    )
+
+
+def _why(ground: str) -> str:
+    """Return in plain words why something was kept; an unknown ground stays as it is."""
+    if ground.startswith(RESIDUE):
+        reason = ground.removeprefix(f"{RESIDUE}: ")
+        return _POLICY_GROUNDS.get(reason, f"some items were kept for this reason: {reason}")
+    return _GROUNDS.get(ground, f"some items were kept for this reason: {ground}")
 
 
 def _check(certificate: str) -> _Section:

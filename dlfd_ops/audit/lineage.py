@@ -16,7 +16,7 @@ from dlfd_ops.audit.timeline import printable
 
 Place = Literal["serving", "candidate", "archived", "deleted", "registered"]
 """Where a version is: under the alias ``champion``, under ``candidate``, in the registry under neither, gone or without
-its weights, or, where the registry was not asked, registered at some time."""
+its weights, or, where the registry was not asked and the ledger does not say, registered at some time."""
 Places = Mapping[tuple[str, int], Place]
 """(Registered model, version) -> where it is now."""
 
@@ -29,6 +29,8 @@ class VersionNode(BaseModel):
         model_name: registered model.
         version: number in MLflow; None for an original that the receipt does not name.
         place: where it is now.
+        erased_at: when its weights were erased from every store that was reached, ISO 8601, UTC; None where they were
+            not.
         weights_digest: SHA-256 of its weight file.
         parent_weights_digest: SHA-256 of the weights that it was unlearned from.
         parent: index of its parent in the lineage; None for an original.
@@ -51,6 +53,7 @@ class VersionNode(BaseModel):
     model_name: str
     version: int | None
     place: Place
+    erased_at: str | None = None
     weights_digest: str | None
     parent_weights_digest: str | None = None
     parent: int | None = None
@@ -72,13 +75,19 @@ class VersionNode(BaseModel):
         return "the original" if self.version is None else f"version {self.version}"
 
 
-def lineage(registered: Sequence[VersionEvidence], receipt: Receipt | None, places: Places) -> tuple[VersionNode, ...]:
+def lineage(
+    registered: Sequence[VersionEvidence],
+    receipt: Receipt | None,
+    places: Places,
+    gone: Mapping[str, str] | None = None,
+) -> tuple[VersionNode, ...]:
     """Return the originals and every registered version; a parent stands before its children.
 
     Args:
         registered: the versions of the ledger, the oldest first.
         receipt: of the registration; it names the original's version.
         places: where the versions are now; one that is not named was not looked for.
+        gone: digest of weights that were erased -> when, see :func:`dlfd_ops.audit.evidence.weights_gone`.
     """
     nodes: list[VersionNode] = []
     by_weights: dict[str, int] = {}
@@ -89,7 +98,15 @@ def lineage(registered: Sequence[VersionEvidence], receipt: Receipt | None, plac
             nodes.append(_original(evidence.registered.model_name, parent, nodes, receipt, places))
         nodes.append(_version(evidence, nodes, by_weights.get(parent) if parent else None, places))
         by_weights[evidence.registered.weights_digest] = len(nodes) - 1
-    return tuple(nodes)
+    return tuple(_without_weights(node, (gone or {}).get(node.weights_digest or "")) for node in nodes)
+
+
+def _without_weights(node: VersionNode, erased_at: str | None) -> VersionNode:
+    """Mark a version whose weights are erased; one that an alias names all the same stays where it is."""
+    if erased_at is None:
+        return node
+    place = node.place if node.place in ("serving", "candidate") else "deleted"
+    return node.model_copy(update={"erased_at": printable(erased_at), "place": place})
 
 
 def forgotten(nodes: Sequence[VersionNode], node: VersionNode) -> tuple[str, ...]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from pydantic import BaseModel, ConfigDict
 
@@ -43,6 +43,7 @@ _MEANINGS: dict[str, tuple[str, str]] = {
     "accuracy_validation": ("Accuracy on the validation people", "steered the unlearning; not a result"),
     "mia_auc_validation": ("Attack against the validation people (AUC)", "steered the unlearning; not a result"),
 }
+_COLUMNS = ("original", "parent", "unlearned", "retrained", "retrain_gap")
 _RULES: dict[str, str] = {
     "max_accuracy_drop": "Accuracy lost against the original, at most",
     "max_attack_auc_excess": "Attack AUC above the reference, at most",
@@ -65,13 +66,14 @@ class _Model(BaseModel):
 
 
 class NumberRow(_Model):
-    """One metric of the three models; None where a model lacks it.
+    """One metric of the models; None where a model lacks it.
 
     Attributes:
         metric: its key in ``metrics/unlearning.json``.
         label: what it measures, in plain words.
         reading: how to read it.
         original: the model trained on everything.
+        parent: the model that the unlearning started from, where the original's weights are erased.
         unlearned: the model after unlearning.
         retrained: the model that never saw the forget set, where one was trained.
         gap: unlearned minus retrained.
@@ -84,6 +86,7 @@ class NumberRow(_Model):
     label: str
     reading: str
     original: float | None
+    parent: float | None
     unlearned: float | None
     retrained: float | None
     gap: float | None
@@ -113,10 +116,10 @@ class GateVerdict(_Model):
 
 def number_rows(metrics: Metrics) -> tuple[NumberRow, ...]:
     """Return one row a metric: the explained ones first, in their order, then the rest by name."""
-    models = [metrics.get(name, {}) for name in ("original", "unlearned", "retrained", "retrain_gap")]
+    models = [metrics.get(name, {}) for name in _COLUMNS]
     present = {key for model in models for key in model if not is_interval_end(key)}
     ordered = [key for key in _MEANINGS if key in present] + sorted(present - _MEANINGS.keys())
-    return tuple(_row(key, *models) for key in ordered)
+    return tuple(_row(key, models) for key in ordered)
 
 
 def gate_verdict(gated: Gated | None) -> GateVerdict | None:
@@ -140,13 +143,15 @@ def gate_verdict(gated: Gated | None) -> GateVerdict | None:
     )
 
 
-def _row(key: str, original: _Numbers, unlearned: _Numbers, retrained: _Numbers, gap: _Numbers) -> NumberRow:
+def _row(key: str, models: Sequence[_Numbers]) -> NumberRow:
     label, reading = _MEANINGS.get(key, (printable(key), ""))
+    original, parent, unlearned, retrained, gap = models
     return NumberRow(
         metric=printable(key),
         label=label,
         reading=reading,
         original=original.get(key),
+        parent=parent.get(key),
         unlearned=unlearned.get(key),
         retrained=retrained.get(key),
         gap=gap.get(key),

@@ -12,6 +12,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict
 
 from dlfd_ops.audit.dossier import Dossier, RequestRow
+from dlfd_ops.audit.erasures import ErasureRow
 from dlfd_ops.audit.figures import LossFigure
 from dlfd_ops.audit.limits import NOT_SHOWN, SHOWN, Statement
 from dlfd_ops.audit.lineage import VersionNode
@@ -119,6 +120,7 @@ class Report(_Model):
         data: the data before.
         lineage: the originals and every registered version; a parent stands before its children.
         promotions: every promotion and rollback, the oldest first.
+        erasures: every erasure of stored data, the oldest first.
         numbers: metrics before and after.
         seconds: what the training and the unlearning took, by stage.
         gate: the decision on the version in use, which the receipt names.
@@ -136,6 +138,7 @@ class Report(_Model):
     data: DataVersion
     lineage: tuple[VersionNode, ...]
     promotions: tuple[PromotionRow, ...]
+    erasures: tuple[ErasureRow, ...]
     numbers: tuple[NumberRow, ...]
     seconds: dict[str, float | None]
     gate: GateVerdict | None

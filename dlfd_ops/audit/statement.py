@@ -158,20 +158,50 @@ class Gate(Document):
     rules: tuple[Rule, ...]
 
 
+class StoreErasure(Document):
+    """What one erasure did in one store.
+
+    Attributes:
+        store: the place.
+        removed: number of objects that are gone.
+        kept: number of objects that stayed.
+    """
+
+    store: Text
+    removed: Annotated[int, Field(ge=0)]
+    kept: Annotated[int, Field(ge=0)]
+
+
+class Kept(Document):
+    """Why an erasure kept objects, and how many."""
+
+    ground: Text
+    objects: Annotated[int, Field(ge=1)]
+
+
 class Erasure(Document):
     """What one erasure did to the stored data, as the ledger recorded it.
 
     Attributes:
         at: when, ISO 8601, UTC.
+        requests: number of requests whose data it removed; the other numbers are for all of them together.
         receipt_digest: SHA-256 of the receipt, which names every object and its outcome.
-        erased: number of stored objects that are gone.
+        stores: what it did in each store that it reached.
+        kept: why something was kept.
         not_reached: what could not be reached, a line each.
     """
 
     at: Text
+    requests: Annotated[int, Field(ge=1)]
     receipt_digest: Hex64
-    erased: Annotated[int, Field(ge=0)]
+    stores: tuple[StoreErasure, ...]
+    kept: tuple[Kept, ...]
     not_reached: tuple[Text, ...]
+
+    @property
+    def removed(self) -> int:
+        """Number of objects that are gone, in all stores."""
+        return sum(store.removed for store in self.stores)
 
 
 class Evaluation(Document):

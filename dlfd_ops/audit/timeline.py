@@ -124,7 +124,7 @@ def _unlearned(data: Data) -> Told:
 def _evaluated(data: Data) -> Told:
     metrics = data.get("metrics")
     values = metrics if isinstance(metrics, Mapping) else {}
-    before, after = values.get("original.mia_auc"), values.get("unlearned.mia_auc")
+    before, after = values.get("original.mia_auc", values.get("parent.mia_auc")), values.get("unlearned.mia_auc")
     if not isinstance(before, int | float) or not isinstance(after, int | float):
         return "Model measured", f"weights {short(data.get('weights_digest'))}"
     return "Model measured", f"attack AUC {before:.3f} before, {after:.3f} after"

@@ -26,6 +26,7 @@ from dlfd_ops.audit.evidence import (
     lineage,
     version_in_use,
     versions,
+    weights_gone,
 )
 from dlfd_ops.audit.timeline import printable
 from dlfd_ops.deletion.requests import DeletionRequest
@@ -86,7 +87,8 @@ class Found:
     """What stands in the repository; None where there is no such file.
 
     Attributes:
-        original: SHA-256 of ``models/original/weights.safetensors``.
+        original: SHA-256 of ``models/original/weights.safetensors``, by the record that stands there once it is erased.
+        retired: whether it is that record.
         unlearned: SHA-256 of ``models/unlearned/weights.safetensors``.
         parent: SHA-256 of ``models/parent/weights.safetensors``; None where the original is the parent.
         forget_list: digest of ``deletion/forget_list.parquet``.
@@ -98,6 +100,7 @@ class Found:
     """
 
     original: str | None = None
+    retired: bool = False
     unlearned: str | None = None
     parent: str | None = None
     forget_list: str | None = None
@@ -121,7 +124,8 @@ def compare_files(events: Sequence[Event], found: Found) -> Verification:
         REQUESTS: _compare_intake(events, found.requests),
         FORGET_LIST: compare_digest(FORGET_LIST, accepted.forget_lists, found.forget_list),
         MANIFEST: compare_digest(MANIFEST, accepted.manifests, found.manifest),
-        ORIGINAL: compare_digest(ORIGINAL, accepted.originals, found.original),
+        ORIGINAL: compare_digest(ORIGINAL, accepted.originals, found.original)
+        + _compare_retired(found, weights_gone(events)),
         UNLEARNED: compare_digest(UNLEARNED, accepted.unlearned, found.unlearned),
         PARENT: _compare_parent(registered, found.parent),
         METRICS: _compare_metrics(events, accepted.unlearned, found.metrics),
@@ -204,6 +208,14 @@ def _without_erased(events: Sequence[Event], manifest: str) -> str:
         if fact.manifest_before == manifest:
             manifest = fact.manifest_after
     return manifest
+
+
+def _compare_retired(found: Found, gone: Mapping[str, str]) -> Verification:
+    """Check that a record stands for the original's weights only where the ledger says that they were erased."""
+    if not found.retired or found.original in gone:
+        return Verification()
+    finding = Finding(ORIGINAL, "the weights: the ledger tells of no erasure", "a record of erased ones")
+    return Verification(findings=(finding,))
 
 
 def _compare_receipt(

@@ -15,6 +15,7 @@ from dlfd_ops.params import load_params
 
 if TYPE_CHECKING:
     from dlfd_ops.audit.dossier import Dossier, ImageAnswer, RequestRow, VersionRef
+    from dlfd_ops.audit.erasures import ErasureRow
     from dlfd_ops.audit.lineage import VersionNode
     from dlfd_ops.audit.report import Report
     from dlfd_ops.workflows.audit_show import VersionAnswer
@@ -122,7 +123,7 @@ def _version_lines(found: VersionAnswer) -> list[str]:
     node = found.node
     lines = [
         f"{node.model_name} {node.name}",
-        f"  now           {node.place}",
+        f"  now           {_place(node)}",
         f"  gate          {'not decided' if node.gate is None else 'passed' if node.gate else 'failed'}",
         f"  weights       {node.weights_digest or 'not recorded'}",
         f"  forgotten     {len(found.forgotten)} requests, {node.samples or 0} training photos on its own list",
@@ -163,9 +164,18 @@ def _overall_lines(report: Report) -> list[str]:
         lines += [f"    differs      {line}" for line in row.findings]
         lines += [f"    not checked  {line}" for line in row.not_checked]
     lines += ["", "Versions", *(f"  {_lineage_line(node)}" for node in report.lineage)]
+    lines += ["", "Erasures", *(line for row in report.erasures for line in _erasure_lines(row))]
     lines += ["", "Open requests", *(f"  {_open_line(row)}" for row in report.requests if row.days_left is not None)]
     lines += ["", f"Timeline, the last {min(LAST_EVENTS, len(report.timeline))} of {len(report.timeline)} events"]
     return lines + [f"  {entry.at[:19]}Z  {entry.title}" for entry in report.timeline[-LAST_EVENTS:]]
+
+
+def _erasure_lines(row: ErasureRow) -> list[str]:
+    kept = f", {row.kept} kept ({'; '.join(row.grounds)})" if row.kept else ""
+    return [
+        f"  {row.at[:19]}Z  data of {len(row.request_ids)} requests: {row.removed} objects removed{kept}",
+        *(f"    not reached  {place}" for place in row.not_reached),
+    ]
 
 
 def _open_line(row: RequestRow) -> str:
@@ -173,7 +183,11 @@ def _open_line(row: RequestRow) -> str:
 
 
 def _versions(refs: Sequence[VersionRef]) -> str:
-    return ", ".join(f"{ref.name} ({ref.place})" for ref in refs) or "none"
+    return ", ".join(f"{ref.name} ({_place(ref)})" for ref in refs) or "none"
+
+
+def _place(version: VersionRef | VersionNode) -> str:
+    return f"{version.place}, weights erased {version.erased_at[:10]}" if version.erased_at else version.place
 
 
 def _days(left: int) -> str:

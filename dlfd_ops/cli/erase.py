@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from dlfd_ops.workflows.erase import Planned
 
 MAX_PLAN_BYTES = 1 << 30
-COMMIT = "git add -A data deletion audit dvc.lock && git commit"
+COMMIT = "git add -A data deletion audit models dvc.yaml dvc.lock && git commit"
 _DIGEST_DIGITS = 64
 
 

@@ -124,7 +124,9 @@ def read_manifest(path: Path) -> Manifest:
         raise BadInput(
             f"{path} must carry the manifest's metadata", received="a foreign parquet file", remedy="run prepare"
         )
-    manifest = Manifest(table.to_pandas(), _info_from_json(json.loads(metadata)), path.parent)
+    info = _info_from_json(metadata)
+    _check_types(table, info)
+    manifest = Manifest(table.to_pandas(), info, path.parent)
     validate_manifest(manifest)
     return manifest
 
@@ -197,21 +199,41 @@ def _left_out(info: ManifestInfo) -> dict[str, object]:
 
 
 def _list(value: object) -> list[object]:
-    assert isinstance(value, list)
+    if not isinstance(value, list):
+        raise TypeError("no list")
     return value
 
 
-def _info_from_json(value: dict[str, object]) -> ManifestInfo:
+def _info_from_json(text: bytes) -> ManifestInfo:
     try:
-        classes = value["classes"]
-        assert isinstance(classes, dict)
+        value = json.loads(text)
         return ManifestInfo(
             dataset=str(value["dataset"]),
             key_id=str(value["key_id"]),
             image_size=int(str(value["image_size"])),
-            classes={str(label): tuple(map(str, names)) for label, names in classes.items()},
+            classes={str(label): tuple(map(str, _list(names))) for label, names in value["classes"].items()},
             suppressed=int(str(value["suppressed"])),
             suppressed_requests=tuple(map(str, _list(value["suppressed_requests"]))),
         )
-    except (KeyError, AssertionError, TypeError, ValueError) as error:
+    except (KeyError, AttributeError, TypeError, ValueError, RecursionError) as error:
         raise _broken("its metadata must be complete", type(error).__name__) from error
+
+
+def _check_types(table: pa.Table, info: ManifestInfo) -> None:
+    """Check that no value is missing, and that what the laws compare can be compared.
+
+    Raises:
+        BadInput: a column is missing, holds a value of another type, or lacks one.
+    """
+    import pyarrow as pa
+
+    expected, schema = [*FIXED_COLUMNS, *info.classes], table.schema
+    if schema.names != expected:
+        raise _broken(f"columns must be {expected}", ", ".join(schema.names)[:200])
+    for name in expected:
+        kind = schema.field(name).type
+        text = pa.types.is_string(kind) or pa.types.is_large_string(kind)
+        if not (text if name in FIXED_COLUMNS else pa.types.is_integer(kind)) or table[name].null_count:
+            wanted = "text" if name in FIXED_COLUMNS else "a whole number"
+            received = f"{table[name].null_count} rows without" if table[name].null_count else str(kind)
+            raise _broken(f"column {name} must hold {wanted} in every row", received)

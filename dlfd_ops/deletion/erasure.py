@@ -28,10 +28,14 @@ Kind = Literal[
     "photo", "table", "listing", "run cache", "experiment", "model", "checkpoint", "temporary file", "state database"
 ]
 Outcome = Literal["remove", "removed", "keep", "kept"]
+RAW = "raw data"
+PREPARED = "prepared data"
+WORKING_TREE = "this working tree"
 RESIDUE = "kept by the policy"
 SHARED = "a sample that stays has the same content"
 FOREIGN = "recorded by no revision of this repository"
-STARTING_POINT = "a model that the pipeline starts from or compares with at the newest revision"
+OUTSIDE = "outside of the repository: erase.outside_source is keep"
+TRACKED = "a model beside the pipeline's own, tracked at the newest revision"
 IN_USE = "still in use at the newest revision"
 
 
@@ -63,14 +67,16 @@ class Target(Item):
     Attributes:
         name: path, reference or id in the store.
         oid: DVC's id of the content, or empty.
+        weights: of a model, SHA-256 of its weights; empty where they are not known.
     """
 
     name: str
     oid: str = ""
+    weights: str = ""
 
-    def item(self, **changes: str) -> Item:
+    def item(self) -> Item:
         """Return what may be published."""
-        return Item(**{**self.model_dump(exclude={"name", "oid"}), **changes})
+        return Item(**self.model_dump(exclude={"name", "oid", "weights"}))
 
 
 class Plan(_Value):
@@ -99,7 +105,7 @@ class Plan(_Value):
     @property
     def receipt(self) -> Path:
         """Where the receipt goes, relative to the repository."""
-        return RECEIPTS / f"{self.digest()[:16]}.json"
+        return receipt_path(self.digest())
 
     @property
     def empty(self) -> bool:
@@ -168,9 +174,35 @@ def count(items: Iterable[Item]) -> dict[str, dict[str, int]]:
     return result
 
 
+def count_grounds(items: Iterable[Item]) -> dict[str, int]:
+    """Return why objects are kept, and how many, sorted."""
+    return dict(sorted(Counter(item.ground for item in items if item.outcome == "kept").items()))
+
+
 def count_by_kind(items: Iterable[Item]) -> list[tuple[tuple[str, str, str, str], int]]:
     """Return (outcome, store, kind, ground) and the number of objects, sorted."""
     return sorted(Counter((item.outcome, item.store, item.kind, item.ground) for item in items).items())
+
+
+def receipt_path(plan_digest: str) -> Path:
+    """Return where the receipt of a plan goes, relative to the repository."""
+    return RECEIPTS / f"{plan_digest[:16]}.json"
+
+
+def read_receipt(path: Path) -> Receipt:
+    """Read a receipt.
+
+    Raises:
+        BadInput: it is missing, or not what an erasure leaves.
+    """
+    try:
+        return Receipt.model_validate_json(read_bounded(path, max_bytes=MAX_INTENT_BYTES, what=str(path)))
+    except ValidationError as error:
+        raise BadInput(
+            f"{path} must be the receipt of an erasure",
+            received=f"a {'.'.join(map(str, error.errors()[0]['loc'][:2])) or 'file'} that breaks the format",
+            remedy="restore it from git",
+        ) from error
 
 
 def write_intent(intent: Intent, path: Path = INTENT_FILE) -> None:

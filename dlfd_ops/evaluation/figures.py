@@ -28,6 +28,7 @@ _SETS: dict[str, dict[str, Any]] = {
 }
 _MODELS: dict[str, dict[str, Any]] = {
     "original": {"color": GREY, "linestyle": "--"},
+    "parent": {"color": GREY, "linestyle": ":"},
     "unlearned": {"color": BLUE, "linestyle": "-"},
     "retrained": {"color": GREEN, "linestyle": "-."},
     "model": {"color": BLUE, "linestyle": "-"},

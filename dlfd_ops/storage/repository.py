@@ -100,6 +100,8 @@ class DvcRepository:
     def record(self, paths: Iterable[Path]) -> None:
         """Record what stands at ``paths`` now, and store it in the cache; nothing in the workspace is touched.
 
+        A frozen stage keeps what it recorded of its inputs: it would run again if it were thawed.
+
         Args:
             paths: relative to the repository; what DVC does not track is passed over.
 
@@ -108,7 +110,11 @@ class DvcRepository:
         """
         with self._refusals(), quiet():
             for stage in self._stages_of(paths):
-                stage.save(run_cache=False)
+                if stage.frozen:
+                    for out in stage.outs:
+                        out.save()
+                else:
+                    stage.save(run_cache=False)
                 stage.commit(relink=False)
                 stage.dump(update_pipeline=False)
 
@@ -116,13 +122,15 @@ class DvcRepository:
         """Let the stages that read what was taken out stand as they are: DVC then has nothing to run again.
 
         A dependency is recorded anew only where it was recorded as it stood before; one that was stale stays so.
+        A frozen stage stands anyway, and keeps what it recorded.
 
         Args:
             before: path, relative to the repository or absolute -> object id that was recorded before.
         """
         with self._refusals(), quiet():
             for stage in self._repo.index.stages:
-                read = [dep for dep in stage.deps if dep.hash_info and self._before(dep, before)]
+                unfrozen = [] if stage.frozen else stage.deps
+                read = [dep for dep in unfrozen if dep.hash_info and self._before(dep, before)]
                 for dep in read:
                     dep.save()
                 if read:

@@ -11,7 +11,7 @@ from dlfd_ops.evaluation.gate import Decision
 MAX_LENGTH = 5000
 """Characters that a description may have in MLflow's databases."""
 SHOWN_REQUESTS = 20
-MODELS = ("original", "unlearned", "retrained")
+MODELS = ("original", "parent", "unlearned", "retrained")
 ROWS = (
     ("accuracy", "Accuracy on people never seen (test)", "higher is better"),
     ("accuracy_retain", "Accuracy on the people it keeps", "higher is better"),

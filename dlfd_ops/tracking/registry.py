@@ -21,7 +21,7 @@ from dlfd_ops.digest import sha256_json
 from dlfd_ops.tracking.aliases import CANDIDATE
 from dlfd_ops.tracking.logged_models import LoggedModels
 from dlfd_ops.tracking.store import Store
-from dlfd_ops.tracking.versions import CERTIFICATE_TAG, GATE_TAG, KEY_TAG, RegisteredVersion, search_versions
+from dlfd_ops.tracking.versions import GATE_TAG, KEY_TAG, RegisteredVersion, search_versions
 
 MAX_TAG_LENGTH = 100_000
 METRIC_PREFIX = "evaluation/"
@@ -136,16 +136,6 @@ class Registry:
                 self._client.set_model_version_tag(self.model_name, str(version.version), GATE_TAG, gate)
             if version.description != description:
                 self._client.update_model_version(self.model_name, str(version.version), description)
-
-    def record_certificate(self, version: RegisteredVersion, digest: str) -> None:
-        """State the digest of the version's certificate on it.
-
-        Raises:
-            BadInput: the store does not answer.
-        """
-        if version.tags.get(CERTIFICATE_TAG) != digest:
-            with self._store.answering():
-                self._client.set_model_version_tag(self.model_name, str(version.version), CERTIFICATE_TAG, digest)
 
     def point_candidate(self) -> int | None:
         """Set the alias ``candidate`` to the newest version that passed the gate; without one there is no alias.

@@ -57,6 +57,23 @@ def stored_models(store: Store, experiment: str, model_name: str) -> list[Stored
         ]
 
 
+def has_artifacts(store: Store, model_name: str, version: int) -> bool:
+    """Return whether MLflow still holds files of a version.
+
+    Raises:
+        BadInput: the store does not answer, or there is no such version.
+    """
+    with store.answering():
+        model_id = _model_id(store.client.get_model_version(model_name, str(version)))
+        try:
+            model = store.client.get_logged_model(model_id)
+        except MlflowException as error:
+            if error.error_code != ErrorCode.Name(RESOURCE_DOES_NOT_EXIST):
+                raise
+            return False
+        return bool(_repository(store, model).list_artifacts())
+
+
 def remove_model(store: Store, model_name: str, model_id: str, note: str) -> None:
     """Remove a logged model and its files, and say so on its version; can be repeated.
 

@@ -97,6 +97,17 @@ def read_aliases_of_versions(store: Store, model_name: str) -> dict[int, tuple[s
     }
 
 
+def record_certificate(store: Store, version: RegisteredVersion, digest: str) -> None:
+    """State the digest of a version's certificate on it.
+
+    Raises:
+        BadInput: the store does not answer.
+    """
+    if version.tags.get(CERTIFICATE_TAG) != digest:
+        with store.answering():
+            store.client.set_model_version_tag(version.model_name, str(version.version), CERTIFICATE_TAG, digest)
+
+
 def record_head(store: Store, model_name: str, version: int, head: str) -> None:
     """State the ledger's head on a version.
 

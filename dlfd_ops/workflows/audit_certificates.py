@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from dlfd_ops.audit.certificates import CERTIFICATES, Signed, read_signed, version_certificate
 from dlfd_ops.audit.certifying import SERVED_FILE, model_statement, registration_of, request_statement
 from dlfd_ops.audit.chain import Event
-from dlfd_ops.audit.evidence import Certified, KeyInUse, VersionEvidence, facts, versions
+from dlfd_ops.audit.evidence import Certified, KeyInUse, VersionEvidence, facts, versions, weights_gone
 from dlfd_ops.audit.keyring import PUBLIC_KEYS, Keyring, in_use_at
 from dlfd_ops.audit.ledger import Ledger
 from dlfd_ops.audit.signing import PublicKey
@@ -50,8 +50,8 @@ def compare_served(layout: Layout, events: Sequence[Event]) -> Verification:
     certificates = [(one, one.statement) for one in opened if isinstance(one.statement, ModelStatement)]
     if not certificates:
         return Verification()
-    store = open_store(layout.root)
-    return sum((_compare_model_in(store, signed, said) for signed, said in certificates), Verification())
+    store, gone = open_store(layout.root), weights_gone(events)
+    return sum((_compare_model_in(store, signed, said, gone) for signed, said in certificates), Verification())
 
 
 def _newest(events: Sequence[Event]) -> dict[str, Event]:
@@ -188,7 +188,7 @@ def _compare_statement(
     return compare_values(what, expected, dict(_leaves(found.model_dump(mode="json", by_alias=True))))
 
 
-def _compare_model_in(store: Store, signed: Signed, statement: ModelStatement) -> Verification:
+def _compare_model_in(store: Store, signed: Signed, statement: ModelStatement, gone: Container[str]) -> Verification:
     model, wanted = statement.predicate.model, registration_of(statement)
     name = f"MLflow {model.name} version {model.version}"
     if model.store != store.description:
@@ -197,6 +197,8 @@ def _compare_model_in(store: Store, signed: Signed, statement: ModelStatement) -
     version = read_version(store, model.name, model.version)
     if version is None:
         return Verification()  # that it is gone is found where its tags are compared
+    if statement.subject[0].digest.sha256 in gone:  # that its files are gone too is checked with the stores
+        return compare_values(name, {CERTIFICATE_TAG: signed.digest}, version.tags)
     served = served_model(store, model.name, model.version, SERVED_FILE)
     expected = {"served file": wanted.served_file, "model folder": wanted.served_folder, CERTIFICATE_TAG: signed.digest}
     found = {"served file": served.file, "model folder": served.folder} if served else {}

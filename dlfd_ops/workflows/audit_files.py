@@ -23,7 +23,9 @@ from dlfd_ops.errors import BadInput
 from dlfd_ops.evaluation.forgotten import read_forgotten, to_metrics
 from dlfd_ops.evaluation.results import flatten, read_json
 from dlfd_ops.files import read_bounded
+from dlfd_ops.models.checkpoint import WEIGHTS
 from dlfd_ops.workflows.layout import Layout
+from dlfd_ops.workflows.retired import RECORD, known_digest
 
 MAX_LOSSES_BYTES = 1 << 30
 _LOSSES_COLUMNS = ["model", "set", "loss"]
@@ -61,8 +63,13 @@ def read_found(layout: Layout) -> Found:
             damaged[what] = error.strerror or type(error).__name__
         return None
 
+    original = layout.model("original")
+    retired = (original / RECORD).exists()
     return Found(
-        original=attempt(verification.ORIGINAL, layout.root / verification.ORIGINAL, sha256_file),
+        original=attempt(
+            verification.ORIGINAL, original / (RECORD if retired else WEIGHTS), lambda _: known_digest(original)
+        ),
+        retired=retired,
         unlearned=attempt(verification.UNLEARNED, layout.root / verification.UNLEARNED, sha256_file),
         parent=attempt(verification.PARENT, layout.root / verification.PARENT, sha256_file),
         forget_list=attempt(verification.FORGET_LIST, layout.forget_list, lambda path: read_forget_list(path).digest()),

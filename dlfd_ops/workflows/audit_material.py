@@ -8,9 +8,9 @@ from pathlib import Path
 
 from dlfd_ops.audit.chain import GENESIS, Event
 from dlfd_ops.audit.composing import Material
-from dlfd_ops.audit.dossier import Photos
 from dlfd_ops.audit.evidence import VersionEvidence, check_facts, version_in_use, versions
 from dlfd_ops.audit.lineage import Place
+from dlfd_ops.audit.stores import Photos
 from dlfd_ops.audit.verification import LEDGER, Finding, Found, Verification, compare_chain, compare_files
 from dlfd_ops.data.manifest import read_manifest
 from dlfd_ops.deletion.forget_list import find_samples, read_aliases
@@ -25,6 +25,7 @@ from dlfd_ops.workflows.audit_aliases import compare_aliases
 from dlfd_ops.workflows.audit_certificates import compare_certificates, compare_served
 from dlfd_ops.workflows.audit_files import open_ledger, read_found, read_losses, read_numbers, read_samples
 from dlfd_ops.workflows.audit_registry import compare_registry
+from dlfd_ops.workflows.audit_stores import compare_erased_models, compare_stores, read_receipts
 from dlfd_ops.workflows.layout import Layout
 
 NOT_ASKED = "MLflow: a report of the pipeline reads files only; `dlfd-ops audit report` asks the registry too"
@@ -58,6 +59,7 @@ def compare_parts(
     found = read_found(layout)
     parts["files"] = compare_files(chain.events, found)
     parts["certificates"] = compare_certificates(layout, chain.events)
+    parts["stores"] = compare_stores(layout, chain.events)
     parts["registry"] = (
         _compare_registry(root, chain.events, found) if ask_registry else Verification(not_checked=(NOT_ASKED,))
     )
@@ -98,6 +100,7 @@ def gather(params: Params, root: Path = Path(), *, ask_registry: bool) -> Materi
         receipt=found.receipt,
         metrics=read_numbers(layout.metrics("unlearning")),
         losses=read_losses(layout.plot("losses.csv")),
+        receipts=read_receipts(layout, events)[0],
     )
     return _with_registry(material, root, found) if ask_registry else material
 
@@ -115,7 +118,10 @@ def _compare_registry(root: Path, events: Sequence[Event], found: Found) -> Veri
     heads = {GENESIS, *(event.hash for event in events)}
     in_use = version_in_use(found.receipt, registered)
     compared = compare_registry(root, registered, in_use, found.receipt, heads)
-    return compared + compare_served(Layout(root), events) + compare_aliases(root, events, registered)
+    compared += compare_served(Layout(root), events) + compare_aliases(root, events, registered)
+    original = found.original if found.receipt is not None else None
+    originals = {found.receipt.original_version: original} if found.receipt is not None and original else {}
+    return compared + compare_erased_models(root, events, registered, originals)
 
 
 def _places(root: Path, events: Sequence[Event]) -> dict[tuple[str, int], Place]:

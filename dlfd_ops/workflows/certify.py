@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+from collections.abc import Collection
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -23,16 +25,18 @@ from dlfd_ops.audit.letter import write_letter
 from dlfd_ops.audit.statement import RequestStatement
 from dlfd_ops.deletion.status import RequestStatus, request_statuses
 from dlfd_ops.digest import sha256_bytes
-from dlfd_ops.errors import BadInput
+from dlfd_ops.errors import BadInput, DlfdError
 from dlfd_ops.files import read_bounded, write_text
 from dlfd_ops.params import Params
 from dlfd_ops.tracking.provenance import UNKNOWN, data_digest
 from dlfd_ops.tracking.serving import served_model
-from dlfd_ops.tracking.store import Store
-from dlfd_ops.tracking.versions import RegisteredVersion
+from dlfd_ops.tracking.store import Store, open_store
+from dlfd_ops.tracking.versions import RegisteredVersion, read_version, record_certificate
 from dlfd_ops.workflows.audit_files import open_ledger
 from dlfd_ops.workflows.intake import status_of
 from dlfd_ops.workflows.layout import Layout
+
+_LOGGER = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -111,6 +115,44 @@ def certify_request(request_id: str, root: Path = Path()) -> RequestCertified:
     write_text(root / page, letter.html)
     write_text(root / text, letter.text)
     return RequestCertified(statement, digest, (path, page, text))
+
+
+def certify_again(layout: Layout, request_ids: Collection[str]) -> None:
+    """Renew the certificates of requests, with their letters, and of the versions that forgot them.
+
+    A request or version that can't be certified any more is left as it is, with a warning: ``audit verify`` names it.
+
+    Raises:
+        BadInput: the signing key is not at hand, or the MLflow store does not answer.
+    """
+    ledger = Ledger(layout.ledger)
+    issuer, store = Issuer(layout.root, ledger), open_store(layout.root)
+    for evidence in versions(ledger.events()):
+        if set(request_ids).intersection(evidence.registered.request_ids):
+            _certify_version_again(issuer, ledger, store, evidence)
+    for request_id in sorted(request_ids):
+        try:
+            certify_request(request_id, layout.root)
+        except DlfdError as error:
+            _LOGGER.warning("no new certificate for %s: %s", request_id, error)
+
+
+def _certify_version_again(issuer: Issuer, ledger: Ledger, store: Store, evidence: VersionEvidence) -> None:
+    registered = evidence.registered
+    path = version_certificate(registered.model_name, registered.version)
+    try:
+        standing = issuer.standing(path)
+        if standing is None:
+            return
+        known, events = registration_of(about_version(standing)), ledger.events()
+        statement = model_statement(events, evidence, known, end_of(events))
+    except DlfdError as error:
+        _LOGGER.warning("no new certificate for %s: %s", path.stem, error)
+        return
+    _, digest = issuer.issue(path, statement, registered.request_ids)
+    version = read_version(store, registered.model_name, registered.version)
+    if version is not None and registered.store == store.description:
+        record_certificate(store, version, digest)
 
 
 def _answer(issuer: Issuer, status: RequestStatus) -> Signed:

@@ -11,6 +11,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from dlfd_ops.audit.keyring import Keyring
+from dlfd_ops.audit.ledger import Ledger
 from dlfd_ops.data.identity import project_key
 from dlfd_ops.deletion.erasure import INTENT_FILE, Intent, Plan, read_intent, write_intent
 from dlfd_ops.errors import BadInput, CheckFailed
@@ -21,9 +23,9 @@ from dlfd_ops.workflows.erasure.people import find_people
 from dlfd_ops.workflows.erasure.planning import Planner
 from dlfd_ops.workflows.erasure.steps import STEPS, Work
 from dlfd_ops.workflows.erasure.survey import Surroundings
-from dlfd_ops.workflows.intake import open_intake
+from dlfd_ops.workflows.intake import Intake, open_intake
 from dlfd_ops.workflows.layout import Layout
-from dlfd_ops.workflows.requests import pin_again
+from dlfd_ops.workflows.requests import settle
 
 
 @dataclass(frozen=True)
@@ -59,7 +61,7 @@ def plan_erasure(params: Params) -> Planned:
         BadInput: no request is fulfilled, the pipeline is not up to date, a store can't be read, a version in use
             still knows somebody, or it is not certain what must stay.
     """
-    with _settled() as (layout, repository):
+    with _settled() as (layout, repository, _):
         intent, interrupted = _intent(params, layout, repository)
         return Planned(intent.plan, interrupted)
 
@@ -80,36 +82,37 @@ def run_erasure(
         steps: what to do, in order.
 
     Raises:
-        BadInput: as :func:`plan_erasure`.
+        BadInput: as :func:`plan_erasure`, or the signing key is not at hand.
         CheckFailed: the plan is another than the one reviewed, or something was left.
     """
     done = _carry_out(params, approve, expected, steps)
-    pin_again()  # the next run must start from a version that needs none of what is gone
+    settle()  # what was pinned is tracked as filing a request does it
     return done
 
 
 def _carry_out(
     params: Params, approve: Callable[[Planned], None], expected: str | None, steps: Sequence[Callable[[Work], None]]
 ) -> Done:
-    with _settled() as (layout, repository):
+    with _settled() as (layout, repository, intake):
         intent, interrupted = _intent(params, layout, repository)
         _check_reviewed(intent.plan, expected)
         if intent.plan.empty:
             return Done(intent.plan, None)
         approve(Planned(intent.plan, interrupted))
+        Keyring(layout.root, Ledger(layout.ledger)).signing_key()  # needed at the end, when nothing can be undone
         write_intent(intent, layout.root / INTENT_FILE)
-        work = Work(params, layout, project_key(), repository, intent)
+        work = Work(params, layout, project_key(), repository, intent, intake)
         for step in steps:
             step(work)
         return Done(intent.plan, str(intent.plan.receipt))
 
 
 @contextmanager
-def _settled() -> Iterator[tuple[Layout, DvcRepository]]:
+def _settled() -> Iterator[tuple[Layout, DvcRepository, Intake]]:
     """Hold the locks of the intake and of DVC."""
     layout = Layout(Path().resolve())
-    with open_intake(), locked_repository(layout.root) as repository:
-        yield layout, repository
+    with open_intake() as intake, locked_repository(layout.root) as repository:
+        yield layout, repository, intake
 
 
 def _intent(params: Params, layout: Layout, repository: DvcRepository) -> tuple[Intent, bool]:

@@ -36,8 +36,10 @@ from dlfd_ops.params import Params
 from dlfd_ops.workflows.evidence import sign_evidence
 from dlfd_ops.workflows.judging import Forgotten, judge_forgotten
 from dlfd_ops.workflows.layout import Layout
+from dlfd_ops.workflows.retired import Retired, photos_digest, read_retired
+from dlfd_ops.workflows.start import read_start
 
-ORIGINAL, UNLEARNED, RETRAINED, NEWEST = "original", "unlearned", "retrained", "newest"
+ORIGINAL, PARENT, UNLEARNED, RETRAINED, NEWEST = "original", "parent", "unlearned", "retrained", "newest"
 Metrics = dict[str, dict[str, float]]
 
 _LOGGER = logging.getLogger(__name__)
@@ -47,10 +49,11 @@ def evaluate(params: Params, root: Path = Path()) -> Metrics:
     """Judge the models, write metrics and plots, and record the evaluation in the ledger.
 
     What is to be forgotten is all that the version must not know: the forget list, and what the parent has forgotten
-    and is still there. ``newest`` judges the forget list alone, where there is more than it.
+    and is still there. ``newest`` judges the forget list alone, where there is more than it. Where the original's
+    weights are erased its recorded numbers stand for it, and the parent is judged as the model before.
 
     Reads ``data/prepared/manifest.parquet`` and its images, ``deletion/forget_list.parquet``,
-    ``deletion/parent.json``, ``models/original``, ``models/parent/forgotten.json``, ``models/unlearned``,
+    ``deletion/parent.json``, ``models/original``, ``models/parent``, ``models/unlearned``,
     ``metrics/train.json``, ``metrics/unlearn.json`` and ``metrics/retrained.json``.
     Writes ``metrics/{unlearning,evaluated,forgotten}.json``, ``plots/losses.{csv,png,svg}``,
     ``plots/roc.{csv,png,svg}``, and signs the numbers in ``audit/evidence.json``.
@@ -72,11 +75,15 @@ def evaluate(params: Params, root: Path = Path()) -> Metrics:
     seconds = {stage: value for stage, value in measured.items() if value is not None}
     retrained = current_retrained(layout.metrics(RETRAINED), forget_list, manifest)
     sets = load_sets(manifest, forget_list.cumulative_ids, params.base.labels)
-    judged = _judge(params, manifest, sets, layout, _references(retrained, params))
+    retired = read_retired(layout.model(ORIGINAL))
+    before = None if retired is None else _parent_before(layout, forget_list)
+    folders = {ORIGINAL: layout.model(ORIGINAL)} if retired is None else {PARENT: before} if before else {}
+    folders[UNLEARNED] = layout.model(UNLEARNED)
+    judged = _judge(params, manifest, sets, folders, _references(retrained, params))
     found = {name: judgement.evaluation for name, judgement in judged.items()}
     if retrained is not None:
         found[RETRAINED] = retrained.evaluation
-    metrics = _collect(found, seconds)
+    metrics = (_recorded(retired, manifest) if retired else {}) | _collect(found, seconds)
     forgotten = judge_forgotten(layout, forget_list, judged[UNLEARNED].predictions, sets.forget.sample_ids)
     if forgotten.newest is not None:
         metrics[NEWEST] = rounded(forgotten.newest)
@@ -142,10 +149,26 @@ def compute_device() -> torch.device:
     return torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
 
+def _parent_before(layout: Layout, forget_list: ForgetList) -> Path | None:
+    """Return the folder of the model that the unlearning changed; None where it changed none."""
+    start = read_start(layout)
+    return start.folder if forget_list.rows and start.parent.kind == "version" else None
+
+
+def _recorded(retired: Retired, manifest: Manifest) -> Metrics:
+    if retired.measured_on != photos_digest(manifest):
+        _LOGGER.warning("the original's recorded numbers were measured on other test photos: its weights are erased")
+    return {ORIGINAL: dict(retired.metrics)}
+
+
 def _judge(
-    params: Params, manifest: Manifest, sets: EvaluationSets, layout: Layout, references: ReferenceLosses | None
+    params: Params,
+    manifest: Manifest,
+    sets: EvaluationSets,
+    folders: Mapping[str, Path],
+    references: ReferenceLosses | None,
 ) -> dict[str, Judgement]:
-    models = {name: _load_fitting(layout.model(name), params, manifest) for name in (ORIGINAL, UNLEARNED)}
+    models = {name: _load_fitting(folder, params, manifest) for name, folder in folders.items()}
     return {
         name: judge_model(
             model,
@@ -221,7 +244,7 @@ def _write_csv(path: Path, header: Sequence[str], rows: Iterable[Sequence[object
 
 
 def _record(metrics: Metrics, evaluated: Evaluated, forgotten: Forgotten, layout: Layout) -> None:
-    judged = {name: metrics[name] for name in (ORIGINAL, UNLEARNED, NEWEST) if name in metrics}
+    judged = {name: metrics[name] for name in (ORIGINAL, PARENT, UNLEARNED, NEWEST) if name in metrics}
     Ledger(layout.ledger).append(
         "evaluated",
         {

@@ -18,17 +18,18 @@ from dlfd_ops.evaluation.forgotten import RequestEvidence, read_forgotten
 from dlfd_ops.evaluation.gate import Decision, decide
 from dlfd_ops.evaluation.results import read_json, read_metrics
 from dlfd_ops.files import write_text
-from dlfd_ops.models.checkpoint import load_card, weights_digest
+from dlfd_ops.models.checkpoint import load_card
 from dlfd_ops.params import Params, Policy
 from dlfd_ops.tracking.description import Forgotten, describe_original, describe_unlearned
 from dlfd_ops.tracking.provenance import UNKNOWN, Provenance, read_provenance
 from dlfd_ops.tracking.registry import Entry, Registry, join_ids, registration_key
 from dlfd_ops.tracking.runs import ensure_run, experiment_name
 from dlfd_ops.tracking.store import Store, open_store
-from dlfd_ops.tracking.versions import GATE_TAG, RegisteredVersion, read_version, record_head
+from dlfd_ops.tracking.versions import GATE_TAG, RegisteredVersion, read_version, record_certificate, record_head
 from dlfd_ops.workflows.certify import certify_version
 from dlfd_ops.workflows.gate_facts import gather_facts
 from dlfd_ops.workflows.layout import Layout
+from dlfd_ops.workflows.retired import known_digest, read_retired
 from dlfd_ops.workflows.start import read_start
 
 LOCK = "register"
@@ -85,7 +86,7 @@ def register(params: Params, root: Path = Path()) -> Receipt:
     store = open_store(root)
     registry = Registry(store, store.experiment_id(experiment_name(params)), params.register_.model_name)
     with store.lock(LOCK):
-        original = registry.register(_original_entry(params, layout, store, inputs))
+        original = _original(params, layout, store, registry, inputs)
         if not inputs.forget_list.request_ids:
             return _keep_parent(layout, store, registry, inputs, original.version)
         entry = _unlearned_entry(params, layout, store, inputs, original.version)
@@ -94,7 +95,7 @@ def register(params: Params, root: Path = Path()) -> Receipt:
         candidate = registry.point_candidate()
         _record(layout, store, inputs, version)
         parent_version = inputs.parent.version or original.version
-        registry.record_certificate(version, certify_version(params, layout, store, version, parent_version))
+        record_certificate(store, version, certify_version(params, layout, store, version, parent_version))
         record_head(store, version.model_name, version.version, Ledger(layout.ledger).head())
         receipt = Receipt(
             model_name=version.model_name,
@@ -115,7 +116,7 @@ def register(params: Params, root: Path = Path()) -> Receipt:
 
 
 def _read_inputs(layout: Layout, policy: Policy) -> _Inputs:
-    digests: dict[str, str] = {model: weights_digest(layout.model(model)) for model in (ORIGINAL, UNLEARNED)}
+    digests: dict[str, str] = {model: known_digest(layout.model(model)) for model in (ORIGINAL, UNLEARNED)}
     method = read_json(layout.metrics("unlearn")).get("method")
     if not isinstance(method, str):
         raise BadInput("metrics/unlearn.json must name the method", received="none", remedy="run the unlearn stage")
@@ -136,6 +137,34 @@ def _read_inputs(layout: Layout, policy: Policy) -> _Inputs:
     )
 
 
+def _original(params: Params, layout: Layout, store: Store, registry: Registry, inputs: _Inputs) -> RegisteredVersion:
+    """Return the original's version, registering it where it is new.
+
+    Raises:
+        BadInput: it is neither in the registry nor can it be registered, for its weights are erased.
+    """
+    if read_retired(layout.model(ORIGINAL)) is None:
+        return registry.register(_original_entry(params, layout, store, inputs))
+    found = registry.find(_original_key(params, inputs))
+    if found is None:
+        raise BadInput(
+            "the registry must hold the original as a record, for its weights are erased",
+            received=f"{registry.model_name} without it in {store.description}",
+            remedy="use the store that it was registered in, or train a new original (docs/registry.md)",
+        )
+    return found
+
+
+def _original_key(params: Params, inputs: _Inputs) -> str:
+    return registration_key(
+        params.register_.model_name,
+        method=ORIGINAL,
+        weights_digest=inputs.digests[ORIGINAL],
+        forget_list_digest="",
+        requests="",
+    )
+
+
 def _original_entry(params: Params, layout: Layout, store: Store, inputs: _Inputs) -> Entry:
     folder, digest = layout.model(ORIGINAL), inputs.digests[ORIGINAL]
     card = load_card(folder)
@@ -152,9 +181,7 @@ def _original_entry(params: Params, layout: Layout, store: Store, inputs: _Input
         },
         description=describe_original(params.base.dataset, card.labels, digest, inputs.manifest_digest),
         metrics=_metrics_of(ORIGINAL, inputs.metrics),
-        key=registration_key(
-            params.register_.model_name, method=ORIGINAL, weights_digest=digest, forget_list_digest="", requests=""
-        ),
+        key=_original_key(params, inputs),
     )
 
 

@@ -89,10 +89,9 @@ def add_requests(wishes: Sequence[Wish]) -> list[Filed]:
         return filed
 
 
-def pin_again() -> None:
-    """Pin the parent anew, as filing a request does; for after data were erased."""
+def settle() -> None:
+    """Track the intake and the pinned parent as they stand, as every command that changes them does."""
     with open_intake() as intake:
-        intake.pin()
         intake.settle()
 
 

@@ -23,7 +23,7 @@ ROWS = (
     ("loss", "test loss"),
     ("ece", "calibration error"),
 )
-MODELS = ("original", "unlearned", "retrained")
+MODELS = ("original", "parent", "unlearned", "retrained")
 
 
 def summary(console: Console, root: Path = Path()) -> None:
@@ -57,8 +57,12 @@ def _numbers(metrics: dict[str, float]) -> Table:
     for model in models:
         table.add_column(model, justify="right")
     for key, title in ROWS:
-        table.add_row(title, *(f"{metrics[f'{model}.{key}']:.3f}" for model in models))
+        table.add_row(title, *(_value(metrics.get(f"{model}.{key}")) for model in models))
     return table
+
+
+def _value(value: float | None) -> str:
+    return "" if value is None else f"{value:.3f}"
 
 
 if __name__ == "__main__":

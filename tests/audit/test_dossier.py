@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import date
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -11,10 +12,13 @@ from hypothesis import strategies as st
 
 from dlfd_ops.audit.composing import MAX_DETAILS, Material, compose, dossiers, request_rows, version_nodes
 from dlfd_ops.audit.deadlines_figure import MAX_ROWS, MAX_TICKS, draw_deadlines
-from dlfd_ops.audit.dossier import Dossier, Photos, RequestRow, image_answer
+from dlfd_ops.audit.dossier import Dossier, RequestRow, image_answer
 from dlfd_ops.audit.evidence import Receipt
 from dlfd_ops.audit.ledger import Ledger
-from tests.audit.conftest import REQUESTS
+from dlfd_ops.audit.rendering import render
+from dlfd_ops.audit.stores import Photos
+from dlfd_ops.deletion.erasure import SHARED
+from tests.audit.conftest import MANIFEST, ORIGINAL, REQUESTS, STORE, UNLEARNED
 
 TODAY = date(2026, 11, 20)
 SAMPLE = "5" * 64
@@ -51,7 +55,7 @@ def test_a_dossier_answers_the_auditor(material: Material) -> None:
         "raw data (data/raw)": "holds",
         "prepared data (data/prepared)": "holds",
         "DVC cache and remotes": "holds",
-        "MLflow": "holds",
+        "weights": "holds",
         "clones, backups and copies": "may hold",
     }
     kinds = ["received", "resolved", "unlearned", "registered", "gated"]
@@ -62,7 +66,7 @@ def test_nobody_knew_whom_no_photo_was_trained_on(material: Material) -> None:
     """A request without a training photo has no version that knew the person."""
     found = about(material, REQUESTS[1])
     assert (found.learned, found.knew) == (False, ())
-    assert "MLflow" not in {row.store for row in found.stores}
+    assert "weights" not in {row.store for row in found.stores}
 
 
 def test_where_nothing_is_known_the_worse_is_assumed(material: Material) -> None:
@@ -73,9 +77,89 @@ def test_where_nothing_is_known_the_worse_is_assumed(material: Material) -> None
 
 
 def test_a_deleted_version_holds_nothing_any_more(material: Material) -> None:
-    """Once every version that knew the person is gone, MLflow counts as erased."""
+    """Once every version that knew the person is gone, their weights count as erased."""
     gone = about(replace(material, places={("face", 1): "deleted", ("face", 2): "serving"}), REQUESTS[0])
-    assert {row.store: row.state for row in gone.stores}["MLflow"] == "erased"
+    assert {row.store: row.state for row in gone.stores}["weights"] == "erased"
+
+
+def erased(**changes: Any) -> dict[str, Any]:
+    """Return what the ledger says of an erasure of both requests."""
+    return {
+        "request_ids": list(REQUESTS),
+        "plan_digest": "8" * 64,
+        "receipt_digest": "9" * 64,
+        "manifest_before": MANIFEST,
+        "manifest_after": "e" * 64,
+        "objects": {
+            "raw data": {"removed": 12},
+            "prepared data": {"removed": 12},
+            "DVC cache": {"removed": 24, "kept": 1},
+            "DVC remote disk": {"removed": 24},
+        },
+        "kept": {SHARED: 1},
+        "weights": {ORIGINAL: "removed"},
+        "unreadable_revisions": 2,
+        "not_reached": ["backups", "clones"],
+        **changes,
+    }
+
+
+def test_an_erasure_is_told_store_by_store(material: Material, history: Ledger) -> None:
+    """What was reached, what was kept and why, what was not reached, and when; weights by the version that had them."""
+    at = history.append("erased", erased()).at
+    after = replace(material, events=history.events(), photos={}, places={("face", 2): "serving"})
+    found = about(after, REQUESTS[0])
+    rows = {row.store: row for row in found.stores}
+    assert [row.state for row in found.stores] == [
+        "erased",
+        "erased",
+        "holds",
+        "erased",
+        "erased",
+        "may hold",
+        "may hold",
+    ]
+    assert rows["raw data (data/raw)"].detail == f"12 objects removed with those of 1 other request on {at[:10]}"
+    assert SHARED in rows["DVC cache"].detail
+    assert [row.detail for row in found.stores if row.store == "not reached"] == ["backups", "clones"]
+    assert [(ref.version, ref.place, ref.erased_at) for ref in found.knew] == [(1, "deleted", at)]
+    assert [(one.removed, one.kept) for one in found.erasures] == [(72, 1)]
+    page = render(compose(after, as_of=TODAY, due_soon_days=7))
+    assert SHARED in page
+    assert "What was erased" in page
+
+
+def test_photos_that_are_back_count_more_than_a_receipt(material: Material, history: Ledger) -> None:
+    """The prepared data says that they are there again: no receipt from before makes it say otherwise."""
+    history.append("erased", erased())
+    found = about(replace(material, events=history.events()), REQUESTS[0])
+    assert [row.state for row in found.stores][:2] == ["holds", "holds"]
+
+
+def test_weights_that_were_kept_are_not_called_erased(material: Material, history: Ledger) -> None:
+    """A policy that keeps the original leaves it where it is, in the dossier too."""
+    history.append("erased", erased(weights={ORIGINAL: "kept"}))
+    found = about(replace(material, events=history.events()), REQUESTS[0])
+    assert [(ref.place, ref.erased_at) for ref in found.knew] == [("archived", None)]
+    assert {row.store: row.state for row in found.stores}["weights"] == "holds"
+
+
+def test_a_report_without_the_registry_knows_what_serves(material: Material, history: Ledger) -> None:
+    """The last promotion or rollback says it."""
+    moved = {"model_name": "face", "store": STORE, "version": 2, "from_version": None, "by": "team"}
+    history.append("promoted", {**moved, "forced": False, "reason": None, "failed_rules": []})
+    nodes = version_nodes(replace(material, events=history.events(), places={}))
+    assert [(node.version, node.place) for node in nodes] == [(1, "registered"), (2, "serving")]
+
+
+def test_a_measurement_of_nobody_replaces_none(material: Material, history: Ledger) -> None:
+    """After an erasure the same weights are measured on an empty list: what was measured on the person stands."""
+    nobody = {"weights_digest": UNLEARNED, "forget_list_digest": "0" * 64, "metrics": {"unlearned.mia_auc": 0.5}}
+    history.append("evaluated", nobody)
+    events = replace(material, events=history.events(), metrics={"unlearned": {"mia_auc": 0.5}})
+    assert about(events, REQUESTS[0]).attack_auc == 0.53
+    numbers = compose(events, as_of=TODAY, due_soon_days=7).numbers
+    assert [(row.original, row.unlearned) for row in numbers if row.metric == "mia_auc"] == [(0.75, 0.53)]
 
 
 def test_a_report_goes_into_as_many_requests_as_fit(ledger: Ledger) -> None:
@@ -161,6 +245,27 @@ def test_the_deadlines_stay_inside_their_frame(requests: list[RequestRow], as_of
         assert 0 < row.y < drawing.axis < drawing.height
         assert row.start <= row.end
     assert all(0 <= x <= drawing.width for x in across)
+
+
+def test_a_late_request_without_an_answer_has_no_cross() -> None:
+    """The cross marks a late answer; who still waits past the due date is overdue."""
+    row: dict[str, Any] = {
+        "request_id": REQUESTS[0],
+        "target": "subject",
+        "legal_basis": "gdpr",
+        "law": "",
+        "received_at": "2026-01-01T00:00:00Z",
+        "due_at": date(2026, 2, 1),
+        "due_soon": False,
+        "late": True,
+        "version": None,
+        "samples": None,
+    }
+    waiting = RequestRow(**row, status="received", closed_at=None, days_left=-9)
+    answered = RequestRow(**row, status="fulfilled", closed_at="2026-03-01T00:00:00Z", days_left=None)
+    drawing = draw_deadlines((waiting, answered), TODAY)
+    assert drawing is not None
+    assert [drawn.state for drawn in drawing.rows] == ["overdue", "late"]
 
 
 def test_without_requests_there_are_no_deadlines() -> None:

@@ -56,7 +56,19 @@ def statement(model: str = "face-age", **changes: Any) -> RequestStatement:
     return RequestStatement.model_validate_json(json.dumps(content))
 
 
-ERASED = [{"at": "2026-10-21T09:00:00Z", "receipt_digest": "9" * 64, "erased": 12, "not_reached": ["backups <b>"]}]
+ERASED = [
+    {
+        "at": "2026-10-21T09:00:00Z",
+        "requests": 3,
+        "receipt_digest": "9" * 64,
+        "stores": [
+            {"store": "raw data", "removed": 4, "kept": 0},
+            {"store": "DVC cache", "removed": 8, "kept": 2},
+        ],
+        "kept": [{"ground": "kept by the policy: legal_claims", "objects": 2}],
+        "not_reached": ["backups <b>"],
+    }
+]
 
 
 def test_both_forms_say_the_same() -> None:
@@ -72,7 +84,9 @@ def test_both_forms_say_the_same() -> None:
         "76 % of the pairs",
         "53 %",
         "evidence and not proof",
-        "12 stored items",
+        "On 21 October 2026 we deleted",
+        "together with 2 other requests: 12 stored items",
+        "legal claims may depend on them",
         "backups <b>",
         CERTIFICATE,
         DIGEST,

@@ -99,6 +99,19 @@ def test_deadlines_count_from_the_date_of_the_report(
     assert (row.days_left, row.late, row.due_soon) == (left, late, soon)
 
 
+def test_where_the_original_is_gone_the_parent_stands_for_before(material: Material) -> None:
+    """Its recorded numbers stay; the attack and the losses before are those of the model that was changed."""
+    metrics = {**METRICS, "original": {"accuracy": 0.47}, "parent": {"accuracy": 0.46, "mia_auc": 0.71}}
+    losses = {"parent": LOSSES["original"], "unlearned": LOSSES["unlearned"]}
+    after = replace(material, metrics=metrics, losses=losses)
+    page = BeautifulSoup(render(compose(after, as_of=date(2026, 11, 20), due_soon_days=7)), "html.parser")
+    numbers = page.find(id="numbers")
+    assert numbers is not None
+    assert "0.710 to 0.530" in " ".join(numbers.get_text(" ").split())
+    assert "Parent" in {head.get_text() for head in numbers.find_all("th")}
+    assert "Parent: the version before" in page.get_text()
+
+
 def test_every_metric_is_shown_explained_or_not(report: Report) -> None:
     """A metric without an explanation stands under its own name instead of vanishing."""
     assert [row.metric for row in report.numbers] == ["accuracy", "mia_auc", "overshoot", "house_metric"]

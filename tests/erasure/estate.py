@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import csv
 import hashlib
+import json
 import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import boto3
@@ -16,21 +18,28 @@ from dvc.repo import Repo
 from mlflow import MlflowClient
 from PIL import Image, PngImagePlugin
 
+from dlfd_ops.audit.certificates import Issuer, version_certificate
+from dlfd_ops.audit.certifying import SERVED_FILE, Registration, end_of, model_statement
+from dlfd_ops.audit.evidence import versions
 from dlfd_ops.audit.ledger import Ledger
 from dlfd_ops.data.manifest import read_manifest
 from dlfd_ops.data.synthetic_faces.dataset import Recipe, generate
+from dlfd_ops.digest import sha256_bytes
 from dlfd_ops.files import write_text
 from dlfd_ops.models.checkpoint import WEIGHTS
 from dlfd_ops.params import Params, load_params
 from dlfd_ops.tracking.packaging import CHECKPOINT
 from dlfd_ops.tracking.store import open_store
+from dlfd_ops.workflows.certify import certify_request
 from dlfd_ops.workflows.prepare import prepare
 from dlfd_ops.workflows.requests import Wish, add_requests
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 RAW = Path("data/raw")
+NUMBERS = {"accuracy": 0.75, "accuracy_forget": 0.5, "mia_auc": 0.5}
 MODEL = "face-tiny"
 OLDER_WEIGHTS = "weights of an original that was trained before"
+WEIGHTS_OF = {"original": "weights of the original in use", "unlearned": "weights that forgot"}
 STAGES = {
     "prepare": {
         "cmd": "echo prepare >> ran.log && exit 1",
@@ -38,6 +47,11 @@ STAGES = {
         "outs": ["data/prepared"],
     },
     "train": {"cmd": "echo train >> ran.log && exit 1", "deps": ["data/prepared"], "outs": ["models/original"]},
+    "unlearn": {
+        "cmd": "echo unlearn >> ran.log && exit 1",
+        "deps": ["data/prepared", "models/original"],
+        "outs": ["models/unlearned"],
+    },
     "evaluate": {
         "cmd": "echo evaluate >> ran.log && exit 1",
         "deps": ["data/prepared/manifest.parquet", "models/original", "notes.txt"],
@@ -78,8 +92,8 @@ class Estate:
         return open_store(self.root).client
 
     def residue(self) -> list[str]:
-        """Return every place that still holds a photo, or its MD5 or SHA-256, in bytes or in its name."""
-        needles = [OLDER_WEIGHTS.encode(), *self.photos.values()]
+        """Return every place that still holds a photo, or its MD5 or SHA-256, in bytes or in its name, or weights."""
+        needles = [OLDER_WEIGHTS.encode(), WEIGHTS_OF["original"].encode(), *self.photos.values()]
         for content in self.photos.values():
             needles += [hashlib.md5(content).hexdigest().encode(), hashlib.sha256(content).hexdigest().encode()]
         return [
@@ -115,7 +129,8 @@ def build(top: Path, root: Path, address: str, bucket: str) -> Estate:
     _settle("first delivery")
     _collect(estate)
     _withdraw_one_photo(estate)
-    write_text(Path("models/original/weights.safetensors"), "weights of the original in use")
+    for name, weights in WEIGHTS_OF.items():
+        write_text(Path("models") / name / WEIGHTS, weights)
     _settle("second delivery")
     _fulfil(estate)
     return estate
@@ -157,7 +172,8 @@ def _configure(estate: Estate) -> None:
     write_text(Path("params.yaml"), yaml.safe_dump(estate.params.model_dump(mode="json", by_alias=True)))
     write_text(Path("notes.txt"), "as evaluated\n")
     write_text(Path("models/original/weights.safetensors"), OLDER_WEIGHTS)
-    write_text(Path("metrics/unlearning.json"), "{}")
+    write_text(Path("models/unlearned/weights.safetensors"), "weights of an earlier trial")
+    write_text(Path("metrics/unlearning.json"), json.dumps({"original": NUMBERS, "unlearned": NUMBERS}))
     header = (REPOSITORY / "deletion/suppression.csv").read_text().splitlines()[0]
     write_text(Path("deletion/suppression.csv"), header + "\n")
 
@@ -210,7 +226,7 @@ def _fulfil(estate: Estate) -> None:
     common: dict[str, Any] = {"request_ids": list(estate.request_ids), "forget_list_digest": "f" * 64}
     ledger = Ledger()
     ledger.append("resolved", {**common, "forget_count": 4, "manifest_digest": digest})
-    weights = {name: hashlib.sha256(name.encode()).hexdigest() for name in ("original", "unlearned")}
+    weights = {name: sha256_bytes(content.encode()) for name, content in WEIGHTS_OF.items()}
     ledger.append(
         "unlearned",
         {
@@ -220,6 +236,14 @@ def _fulfil(estate: Estate) -> None:
             "parent_weights_digest": weights["original"],
             "weights_digest": weights["unlearned"],
             "git_commit": "0" * 40,
+        },
+    )
+    ledger.append(
+        "evaluated",
+        {
+            "weights_digest": weights["unlearned"],
+            "forget_list_digest": common["forget_list_digest"],
+            "metrics": {f"{model}.{name}": value for model in WEIGHTS_OF for name, value in NUMBERS.items()},
         },
     )
     ledger.append(
@@ -235,6 +259,7 @@ def _fulfil(estate: Estate) -> None:
         },
     )
     ledger.append("gated", {"model_name": MODEL, "version": unlearned, "passed": True, "rules": []})
+    _certify(estate, ledger)
     store.client.set_registered_model_alias(MODEL, "champion", str(original))
     with Repo(".") as repo:
         for remote in ("disk", "cloud"):
@@ -249,10 +274,25 @@ def _register(estate: Estate, name: str) -> int:
     if name == "original":
         store.client.create_registered_model(MODEL)
     model = store.client.create_logged_model(experiment, name=MODEL)
-    folder = estate.top / f"model-{name}"
-    write_text(folder / "weights", name)
-    write_text(folder / CHECKPOINT / WEIGHTS, name)
-    store.client.log_model_artifacts(str(model.model_id), str(folder))
+    with TemporaryDirectory() as folder:
+        write_text(Path(folder) / SERVED_FILE, WEIGHTS_OF[name])
+        write_text(Path(folder) / CHECKPOINT / WEIGHTS, WEIGHTS_OF[name])
+        store.client.log_model_artifacts(str(model.model_id), folder)
     with store.as_default():
-        version = store.client.create_model_version(MODEL, source=str(model.model_uri), model_id=str(model.model_id))
+        version = store.client.create_model_version(
+            MODEL,
+            source=str(model.model_uri),
+            model_id=str(model.model_id),
+            tags={"dlfd.weights_digest": sha256_bytes(WEIGHTS_OF[name].encode())},
+        )
     return int(version.version)
+
+
+def _certify(estate: Estate, ledger: Ledger) -> None:
+    """Certify the version that forgot, and the requests, as the pipeline and the privacy team do."""
+    events = ledger.events()
+    version = versions(events)[0]
+    registration = Registration("a" * 64, "b" * 64, None, parent_version=1, evidence_digest="c" * 64)
+    statement = model_statement(events, version, registration, end_of(events))
+    Issuer(estate.root, ledger).issue(version_certificate(MODEL, 2), statement, estate.request_ids)
+    certify_request(estate.request_ids[0])

@@ -7,23 +7,34 @@ import json
 from pathlib import Path
 
 import pytest
+import yaml
 from click.testing import CliRunner
 from dvc.repo import Repo, lock_repo
 
+from dlfd_ops.audit.certificates import Issuer, request_certificate, version_certificate
 from dlfd_ops.audit.ledger import Ledger
-from dlfd_ops.audit.verification import MANIFEST, Found, compare_files
+from dlfd_ops.audit.statement import RequestStatement
+from dlfd_ops.audit.verification import MANIFEST, ORIGINAL, Found, compare_files
 from dlfd_ops.cli import main
 from dlfd_ops.data.identity import project_key
 from dlfd_ops.data.manifest import read_manifest
-from dlfd_ops.deletion.erasure import INTENT_FILE, SHARED, STARTING_POINT, Receipt
+from dlfd_ops.deletion.erasure import INTENT_FILE, SHARED, Receipt
+from dlfd_ops.deletion.parent import read_parent
 from dlfd_ops.deletion.suppression import read_suppression
-from dlfd_ops.digest import sha256_file
+from dlfd_ops.digest import sha256_bytes, sha256_file
 from dlfd_ops.errors import BadInput, CheckFailed
+from dlfd_ops.files import write_text
 from dlfd_ops.tracking.removal import ERASED_TAG, stored_models
 from dlfd_ops.tracking.store import open_store
+from dlfd_ops.tracking.versions import CERTIFICATE_TAG
+from dlfd_ops.workflows.audit_certificates import compare_certificates
+from dlfd_ops.workflows.audit_files import read_found
+from dlfd_ops.workflows.audit_stores import compare_stores
 from dlfd_ops.workflows.erase import Planned, plan_erasure, run_erasure
 from dlfd_ops.workflows.erasure.steps import STEPS
-from tests.erasure.estate import MODEL, RAW, Estate, git, rows
+from dlfd_ops.workflows.layout import Layout
+from dlfd_ops.workflows.retired import read_retired
+from tests.erasure.estate import MODEL, NUMBERS, RAW, WEIGHTS_OF, Estate, git, rows
 
 
 def yes(planned: Planned) -> None:
@@ -73,8 +84,8 @@ def test_a_plan_changes_nothing_and_is_the_same_twice(served: Estate) -> None:
         found = [item for item in photos if item.store == store]
         assert len({item.object for item in found}) == len(served.photos)
         assert sum(item.ground == SHARED for item in found) == 1
-        kept = [item for item in plan.items if item.store == store and item.ground == STARTING_POINT]
-        assert len(kept) == 2, "the original in use: its folder and its weights"
+        models = [item for item in plan.items if item.store == store and item.kind == "model"]
+        assert [item.outcome for item in models] == ["remove"] * 6, "two originals and a trial: folder and weights"
     assert len(plan.unreadable_revisions) == 3
 
 
@@ -172,7 +183,7 @@ def test_the_older_model_is_gone_and_its_version_tells(erased: Estate) -> None:
     store = open_store(erased.root)
     assert [model.version for model in stored_models(store, "dlfd-tiny", MODEL)] == [2]
     assert ERASED_TAG in store.client.get_model_version(MODEL, "1").tags
-    assert not [path for path in Path("mlartifacts").rglob("weights") if path.read_text() == "original"]
+    assert len(list(Path("mlartifacts").rglob("weights.safetensors"))) == 1
 
 
 def test_the_receipt_stands_in_the_ledger(erased: Estate) -> None:
@@ -192,10 +203,65 @@ def test_the_receipt_stands_in_the_ledger(erased: Estate) -> None:
 def test_the_audit_expects_the_data_without_them(erased: Estate) -> None:
     """The manifest as it is now is no finding; the one from before would be."""
     events = Ledger().events()
-    data = events[-1].data
+    data = next(event.data for event in events if event.kind == "erased")
     now, then = (compare_files(events, Found(manifest=data[f"manifest_{when}"])) for when in ("after", "before"))
     assert MANIFEST not in {finding.what for finding in now.findings}
     assert MANIFEST in {finding.what for finding in then.findings}
+
+
+def test_the_original_is_a_record(erased: Estate) -> None:
+    """Its weights are gone from the newest revision too; their digest and its accuracy stay; training is frozen."""
+    retired = read_retired(Path("models/original"))
+    assert retired is not None
+    assert retired.weights_digest == sha256_bytes(WEIGHTS_OF["original"].encode())
+    assert retired.metrics == {"accuracy": NUMBERS["accuracy"]}
+    stages = yaml.safe_load(Path("dvc.yaml").read_text())["stages"]
+    assert [name for name, stage in stages.items() if stage.get("frozen")] == ["train"]
+
+
+def test_the_next_unlearning_starts_from_the_version_that_serves(erased: Estate) -> None:
+    """The parent is pinned to it before the older weights go, so that no second run has to look for them."""
+    parent = read_parent(Path("deletion/parent.json"))
+    assert (parent.kind, parent.version, parent.covers) == ("version", 2, erased.request_ids)
+    assert Path("models/parent/weights.safetensors").read_text() == WEIGHTS_OF["unlearned"]
+
+
+def test_certificates_and_letters_say_what_was_erased(erased: Estate) -> None:
+    """Every request's and the version's are renewed in the same run, and the audit agrees with them."""
+    event = next(event for event in Ledger().events() if event.kind == "erased")
+    layout = Layout(erased.root)
+    for request_id in erased.request_ids:
+        certificate = Issuer(erased.root, Ledger()).standing(request_certificate(request_id))
+        assert certificate is not None
+        assert isinstance(certificate.statement, RequestStatement)
+        (erasure,) = certificate.statement.predicate.erasures
+        assert erasure.receipt_digest == event.data["receipt_digest"]
+        assert {one.store: {"removed": one.removed, "kept": one.kept} for one in erasure.stores} == {
+            store: {"removed": 0, "kept": 0} | counts for store, counts in event.data["objects"].items()
+        }
+        assert [one.ground for one in erasure.kept] == [SHARED]
+        assert list(erasure.not_reached) == event.data["not_reached"]
+        assert "we deleted the photos" in Path(f"audit/certificates/{request_id}.txt").read_text()
+    assert compare_certificates(layout, Ledger().events()).findings == ()
+    tags = erased.client.get_model_version(MODEL, "2").tags
+    assert tags[CERTIFICATE_TAG] == sha256_file(erased.root / version_certificate(MODEL, 2))
+
+
+def test_what_comes_back_is_found(erased: Estate) -> None:
+    """The audit names a changed receipt, erased weights in the workspace, and a record without an erasure."""
+    layout, events = Layout(erased.root), Ledger().events()
+    assert compare_stores(layout, events).findings == ()
+    receipt, weights = next(Path("audit/receipts").iterdir()), Path("models/retrained/weights.safetensors")
+    kept = receipt.read_text()
+    receipt.write_text(kept.replace("removed", "kept", 1))
+    write_text(weights, WEIGHTS_OF["original"])
+    found = {finding.what for finding in compare_stores(layout, events).findings}
+    receipt.write_text(kept)
+    weights.unlink()
+    assert found == {f"audit/receipts/{receipt.name}", str(weights)}
+    before = [event for event in events if event.kind != "erased"]
+    assert ORIGINAL in {finding.what for finding in compare_files(before, read_found(layout)).findings}
+    assert ORIGINAL not in {finding.what for finding in compare_files(events, read_found(layout)).findings}
 
 
 def test_they_are_on_the_suppression_list(erased: Estate) -> None:

@@ -33,11 +33,12 @@ from dlfd_ops.params import Params, load_params
 from dlfd_ops.workflows.audit import report, verify
 from dlfd_ops.workflows.evaluate import evaluate
 from dlfd_ops.workflows.forget_list import forget_list
+from dlfd_ops.workflows.intake import open_intake
 from dlfd_ops.workflows.layout import Layout
 from dlfd_ops.workflows.prepare import prepare
 from dlfd_ops.workflows.promote import promote
 from dlfd_ops.workflows.register import register
-from dlfd_ops.workflows.requests import Wish, add_requests, list_requests, pin_again, withdraw
+from dlfd_ops.workflows.requests import Wish, add_requests, list_requests, withdraw
 from dlfd_ops.workflows.train import train
 from dlfd_ops.workflows.unlearn import unlearn
 from tests.pipeline.project import REPOSITORY, TINY, Project
@@ -123,6 +124,13 @@ def erase(name: str, request_id: str) -> None:
         writer.writerows(row for row in rows if row["subject_id"] != name)
     append_suppressed(entries)
     pin_again()
+
+
+def pin_again() -> None:
+    """Pin the parent, as filing a request and erasing do."""
+    with open_intake() as intake:
+        intake.pin()
+        intake.settle()
 
 
 @pytest.fixture(scope="module")

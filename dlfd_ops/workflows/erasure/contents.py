@@ -50,6 +50,19 @@ class Stores:
         return None
 
 
+@dataclass(frozen=True)
+class KnownModel:
+    """A model that knew one of the people.
+
+    Attributes:
+        oid: object id of its weights.
+        digest: SHA-256 of them.
+    """
+
+    oid: str
+    digest: str
+
+
 def samples_of(stores: Stores, subject_keys: Collection[str], skip: Collection[str]) -> set[str]:
     """Return the photos that older manifests name for people: photos that were delivered once and no longer are.
 
@@ -126,20 +139,20 @@ def tables_of(stores: Stores, listings: Sequence[str], stay: Collection[str]) ->
     return theirs - others - set(stay)
 
 
-def models_without(stores: Stores, safe: Collection[str]) -> dict[str, str]:
-    """Return the models whose weights are not among the safe ones: listing -> object id of the weights.
+def models_without(stores: Stores, safe: Collection[str]) -> dict[str, KnownModel]:
+    """Return the models whose weights are not among the safe ones, by their listings.
 
     Args:
         stores: where to look.
         safe: SHA-256 of the weights that may stay.
     """
     folders = {oid: entries[WEIGHTS] for oid, entries in stores.listings.items() if WEIGHTS in entries}
-    unsafe = set()
+    digests = {}
     for oid in sorted(set(folders.values())):
         content = stores.read(oid)
-        if content is not None and sha256_bytes(content) not in safe:
-            unsafe.add(oid)
-    return {listing: weights for listing, weights in folders.items() if weights in unsafe}
+        if content is not None and (digest := sha256_bytes(content)) not in safe:
+            digests[oid] = digest
+    return {listing: KnownModel(oid, digests[oid]) for listing, oid in folders.items() if oid in digests}
 
 
 def runs_naming(stores: Stores, oids: Collection[str]) -> Iterator[tuple[ObjectStore, str]]:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from dlfd_ops.audit.evidence import versions
+from dlfd_ops.audit.chain import Event
+from dlfd_ops.audit.evidence import Unlearned, VersionEvidence, facts, versions
 from dlfd_ops.audit.ledger import Ledger
 from dlfd_ops.data.identity import SecretKey
 from dlfd_ops.deletion.erasure import RESIDUE, Target
 from dlfd_ops.errors import BadInput
+from dlfd_ops.evaluation.results import read_json
 from dlfd_ops.params import Params
 from dlfd_ops.tracking.aliases import CHAMPION
 from dlfd_ops.tracking.removal import StoredModel, stored_models
@@ -46,16 +48,38 @@ def older_models(params: Params, layout: Layout, key: SecretKey, people: People)
             outcome="keep" if keep else "remove",
             ground=keep,
             name=model.model_id,
+            weights=model.tags.get("dlfd.weights_digest", ""),
         )
 
 
-def safe_weights(layout: Layout, people: People) -> set[str]:
-    """Return the SHA-256 of the weights of every version that forgot all of the people, by the ledger."""
-    return {
-        version.registered.weights_digest
-        for version in versions(Ledger(layout.ledger).events())
-        if set(people.request_ids) <= set(version.registered.request_ids)
-    }
+def safe_weights(layout: Layout, people: People) -> frozenset[str]:
+    """Return the SHA-256 of the weights that forgot all of the people, by the ledger.
+
+    Those of every version that did, and of what was unlearned from them.
+    """
+    events = Ledger(layout.ledger).events()
+    safe = {version.registered.weights_digest for version in _covering(events, people)}
+    for _, made in facts(events, "unlearned", Unlearned):
+        if made.parent_weights_digest in safe:
+            safe.add(made.weights_digest)
+    return frozenset(safe)
+
+
+def retrained_without(layout: Layout, people: People) -> bool:
+    """Return whether the retrained model was trained without all of the people, by its record and the ledger.
+
+    Raises:
+        BadInput: the record is damaged.
+    """
+    path = layout.metrics("retrained")
+    record = read_json(path) if path.exists() else {}
+    lists = {version.registered.forget_list_digest for version in _covering(Ledger(layout.ledger).events(), people)}
+    return record.get("forget_list_digest") in lists
+
+
+def _covering(events: Sequence[Event], people: People) -> list[VersionEvidence]:
+    wanted = set(people.request_ids)
+    return [version for version in versions(events) if wanted <= set(version.registered.request_ids)]
 
 
 def _covered(layout: Layout, store: Store, model_name: str) -> dict[int, frozenset[str]]:

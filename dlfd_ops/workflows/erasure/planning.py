@@ -5,15 +5,30 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator
 from pathlib import Path
 
-from dlfd_ops.deletion.erasure import FOREIGN, RESIDUE, SHARED, STARTING_POINT, Intent, Kind, Plan, Target
+from dlfd_ops.deletion.erasure import (
+    FOREIGN,
+    OUTSIDE,
+    PREPARED,
+    RAW,
+    RESIDUE,
+    SHARED,
+    TRACKED,
+    WORKING_TREE,
+    Intent,
+    Kind,
+    Plan,
+    Target,
+)
+from dlfd_ops.deletion.parent import PARENT_MODEL
+from dlfd_ops.models.checkpoint import WEIGHTS, weights_digest
 from dlfd_ops.workflows.erasure.contents import runs_naming, tables_of
-from dlfd_ops.workflows.erasure.models import older_models
+from dlfd_ops.workflows.erasure.models import older_models, retrained_without
 from dlfd_ops.workflows.erasure.private import private_files
 from dlfd_ops.workflows.erasure.survey import Surroundings, Survey
 
-RAW = "raw data"
-PREPARED = "prepared data"
-WORKING_TREE = "this working tree"
+ORIGINAL = "models/original"
+REPLACED = frozenset({ORIGINAL, str(PARENT_MODEL)})
+"""Outputs of the newest revision whose weights the erasure replaces: by a record, and by the version that serves."""
 EXPERIMENTS = "Git references of DVC experiments"
 NEVER_REACHED = (
     "clones of this repository, their working trees and their DVC caches, on this and on other machines",
@@ -57,7 +72,7 @@ class Planner:
             suppress=tuple(around.people.suppressed(around.key)),
             source=str(source),
             photos=tuple(photo.path for photo in self._survey.raw_photos) if self._survey.removes_raw else (),
-            recorded=around.repository.recorded_dependencies([source, prepared]),
+            recorded=around.repository.recorded_dependencies([source, prepared, Path(ORIGINAL)]),
             remotes=self._remotes_to_update(),
             manifest_before=around.people.manifest.digest(),
             targets=targets,
@@ -73,7 +88,7 @@ class Planner:
             yield from self._traces()
 
     def _photos_of_the_workspace(self) -> Iterator[Target]:
-        keep = "" if self._survey.removes_raw else "outside of the repository: erase.outside_source is keep"
+        keep = "" if self._survey.removes_raw else OUTSIDE
         for photo in self._survey.raw_photos:
             yield self._target("photo", RAW, photo.path, shown=photo.sample_id, keep=keep)
         for table in self._survey.tables:
@@ -100,15 +115,30 @@ class Planner:
     def _weights(self) -> Iterator[Target]:
         survey = self._survey
         residue = f"{RESIDUE}: {survey.policy.ground}" if survey.policy.older_models == "keep" else ""
+        yield from self._weights_of_the_workspace(residue)
         keep: dict[str, str] = {}
-        for listing, weights in survey.models.items():
-            stays = STARTING_POINT if listing in survey.current else "" if survey.is_ours(listing) else FOREIGN
-            for oid in (listing, weights):
-                keep[oid] = keep.get(oid) or stays or residue
+        digests: dict[str, str] = {}
+        for listing, model in survey.models.items():
+            beside = survey.current.get(listing, frozenset()) - REPLACED
+            stays = TRACKED if beside else "" if survey.is_ours(listing) else FOREIGN
+            for oid in (listing, model.oid):
+                keep[oid], digests[oid] = keep.get(oid) or stays or residue, model.digest
         for store, contents in survey.stores.contents.items():
             for oid in sorted(keep):
                 for path in contents.objects.get(oid, ()):
-                    yield self._target("model", store.name, path, keep=keep[oid], oid=oid)
+                    yield self._target("model", store.name, path, keep=keep[oid], oid=oid, weights=digests[oid])
+
+    def _weights_of_the_workspace(self, residue: str) -> Iterator[Target]:
+        """Yield the weights that lie in the working tree; the pinned parent is replaced, whatever the policy says."""
+        layout, safe = self._around.layout, self._survey.safe_weights
+        for folder, keep in ((layout.model("original"), residue), (layout.parent_model, "")):
+            path = folder / WEIGHTS
+            if path.exists() and (digest := weights_digest(folder)) not in safe:
+                yield self._target("model", WORKING_TREE, str(path), keep=keep, weights=digest)
+        retrained = layout.model("retrained")
+        if (retrained / WEIGHTS).exists() and not retrained_without(layout, self._around.people):
+            path, digest = retrained / WEIGHTS, weights_digest(retrained)
+            yield self._target("model", WORKING_TREE, str(path), keep=residue, weights=digest)
 
     def _runs(self, gone: Collection[str]) -> Iterator[Target]:
         for store, path in runs_naming(self._survey.stores, gone):
@@ -130,7 +160,9 @@ class Planner:
                 yield self._target("temporary file", store.name, name)
         yield self._target("state database", "DVC site cache", str(self._around.repository.state()))
 
-    def _target(self, kind: Kind, store: str, name: str, *, keep: str = "", shown: str = "", oid: str = "") -> Target:
+    def _target(
+        self, kind: Kind, store: str, name: str, *, keep: str = "", shown: str = "", oid: str = "", weights: str = ""
+    ) -> Target:
         return Target(
             object=shown or self._around.key.object_key(name),
             kind=kind,
@@ -139,16 +171,18 @@ class Planner:
             ground=keep,
             name=name,
             oid=oid,
+            weights=weights,
         )
 
     def _gone(self, targets: Collection[Target]) -> set[str]:
         return {target.oid for target in targets if target.oid and target.outcome == "remove"}
 
     def _remotes_to_update(self) -> tuple[str, ...]:
-        """Return the remotes that hold the data as they stand: they must get them as they will stand."""
+        """Return the remotes that hold data or models as they stand: they must get them as they will stand."""
         outputs = self._around.repository.outputs()
         source = self._around.params.prepare.root.rstrip("/")
-        listings = {outputs.get(source), outputs.get("data/prepared")} & set(self._survey.listings)
+        changing = {outputs.get(path) for path in (source, "data/prepared", *REPLACED)}
+        listings = changing & {*self._survey.listings, *self._survey.models}
         return tuple(
             store.remote
             for store, contents in self._survey.stores.contents.items()

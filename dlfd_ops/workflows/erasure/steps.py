@@ -6,7 +6,7 @@ What keeps the people from coming back is written first, what is needed to find 
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,21 +15,36 @@ from dlfd_ops.data.adapters import ADAPTERS
 from dlfd_ops.data.identity import SecretKey
 from dlfd_ops.data.manifest import read_manifest
 from dlfd_ops.data.removal import find_leftovers, is_photo, list_files, remove_photos, tables_without
-from dlfd_ops.deletion.erasure import IN_USE, INTENT_FILE, Intent, Item, Receipt, Target, count
+from dlfd_ops.deletion.erasure import (
+    IN_USE,
+    INTENT_FILE,
+    WORKING_TREE,
+    Intent,
+    Receipt,
+    Target,
+    count,
+    count_grounds,
+)
 from dlfd_ops.deletion.suppression import append_suppressed
-from dlfd_ops.digest import sha256_bytes
+from dlfd_ops.digest import sha256_bytes, sha256_file
 from dlfd_ops.errors import CheckFailed
+from dlfd_ops.evaluation.results import flatten, read_json
 from dlfd_ops.files import write_text
+from dlfd_ops.models.checkpoint import WEIGHTS
 from dlfd_ops.params import Params
+from dlfd_ops.storage.dvc_files import freeze
 from dlfd_ops.storage.history import read_history, remove_references
 from dlfd_ops.storage.repository import DvcRepository
 from dlfd_ops.tracking.removal import remove_model
 from dlfd_ops.tracking.store import open_store
+from dlfd_ops.workflows.certify import certify_again
 from dlfd_ops.workflows.erasure.people import find_people
-from dlfd_ops.workflows.erasure.planning import EXPERIMENTS, WORKING_TREE, Planner
+from dlfd_ops.workflows.erasure.planning import EXPERIMENTS, Planner
 from dlfd_ops.workflows.erasure.survey import Surroundings
+from dlfd_ops.workflows.intake import Intake
 from dlfd_ops.workflows.layout import Layout
 from dlfd_ops.workflows.prepare import prepare
+from dlfd_ops.workflows.retired import retire
 
 
 @dataclass(frozen=True)
@@ -42,6 +57,7 @@ class Work:
         key: behind the keyed hashes.
         repository: under DVC's lock.
         intent: what to do.
+        intake: under its lock.
     """
 
     params: Params
@@ -49,6 +65,7 @@ class Work:
     key: SecretKey
     repository: DvcRepository
     intent: Intent
+    intake: Intake
 
     def going(self, *kinds: str) -> list[Target]:
         """Return the targets of these kinds that are to be removed."""
@@ -56,8 +73,9 @@ class Work:
 
     @property
     def folders(self) -> list[Path]:
-        """Source and prepared data, as DVC knows them."""
-        return [Path(self.intent.source), self.layout.prepared]
+        """What an erasure changes of the newest revision: data and models, as DVC knows them."""
+        layout = self.layout
+        return [Path(self.intent.source), layout.prepared, layout.model("original"), layout.parent_model]
 
 
 def suppress(work: Work) -> None:
@@ -82,10 +100,23 @@ def prepare_again(work: Work) -> None:
     prepare(work.params)
 
 
+def retire_original(work: Work) -> None:
+    """Put a record in the place of the original's weights; its training stays frozen from here on."""
+    folder = work.layout.model("original")
+    if any(Path(target.name) == folder / WEIGHTS for target in work.going("model")):
+        freeze("train", work.layout.root)
+        retire(folder, _numbers_of_the_original(work.layout), read_manifest(work.layout.manifest))
+
+
+def pin_parent(work: Work) -> None:
+    """Let the next unlearning start from the version that serves, and needs none of what is to go."""
+    work.intake.pin()
+
+
 def record(work: Work) -> None:
     """Tell DVC what stands there now, and that no later stage has to run for it."""
     work.repository.refresh()
-    work.repository.record(work.folders)
+    work.repository.record([*work.folders, work.layout.parent])
     work.repository.accept(work.intent.recorded)
     work.repository.refresh()
 
@@ -116,7 +147,7 @@ def remove_experiments(work: Work) -> None:
 
 def remove_models(work: Work) -> None:
     """Remove the models that knew the people from MLflow."""
-    targets = [target for target in work.going("model") if not target.oid]
+    targets = [target for target in work.going("model") if not target.oid and target.store != WORKING_TREE]
     store = open_store(work.layout.root) if targets else None
     for target in targets:
         if store is not None:
@@ -124,10 +155,12 @@ def remove_models(work: Work) -> None:
 
 
 def remove_traces(work: Work) -> None:
-    """Remove checkpoints, private lists and temporary files."""
-    for target in work.going("checkpoint", "temporary file"):
-        if target.store == WORKING_TREE:
-            Path(target.name).unlink(missing_ok=True)
+    """Remove checkpoints, private lists, temporary files, and weights that nothing has replaced yet."""
+    for target in work.going("checkpoint", "temporary file", "model"):
+        path = Path(target.name)
+        replaced = target.kind == "model" and path.exists() and sha256_file(path) != target.weights
+        if target.store == WORKING_TREE and not replaced:
+            path.unlink(missing_ok=True)
     for folder in work.layout.prepared.parent.glob(f".{work.layout.prepared.name}.*.tmp"):
         shutil.rmtree(folder)
 
@@ -157,8 +190,9 @@ def clear_state(work: Work) -> None:
 
 
 def leave_receipt(work: Work) -> None:
-    """Write the receipt, tell the ledger, and only then let go of the intent."""
-    receipt = _receipt(work)
+    """Write the receipt, and tell the ledger."""
+    targets = _found(work)
+    receipt = _receipt(work, targets)
     text = receipt.text()
     write_text(work.layout.root / work.intent.plan.receipt, text)
     Ledger(work.layout.ledger).append(
@@ -170,10 +204,21 @@ def leave_receipt(work: Work) -> None:
             "manifest_before": receipt.manifest_before,
             "manifest_after": receipt.manifest_after,
             "objects": count(receipt.items),
+            "kept": count_grounds(receipt.items),
+            "weights": _weights(targets),
             "unreadable_revisions": len(receipt.unreadable_revisions),
             "not_reached": list(receipt.not_reached),
         },
     )
+
+
+def certify(work: Work) -> None:
+    """Renew the certificates of the people and of the versions that forgot them: they say what was erased."""
+    certify_again(work.layout, work.intent.plan.request_ids)
+
+
+def close(work: Work) -> None:
+    """Let go of the intent: from here on nothing is left to complete."""
     intent = work.layout.root / INTENT_FILE
     for left in intent.parent.glob(f".{intent.name}.*.tmp"):
         left.unlink()
@@ -184,6 +229,8 @@ STEPS: tuple[Callable[[Work], None], ...] = (
     suppress,
     remove_raw,
     prepare_again,
+    retire_original,
+    pin_parent,
     record,
     push,
     remove_objects,
@@ -193,23 +240,54 @@ STEPS: tuple[Callable[[Work], None], ...] = (
     check_nothing_left,
     clear_state,
     leave_receipt,
+    certify,
+    close,
 )
 
 
-def _receipt(work: Work) -> Receipt:
-    plan, used = work.intent.plan, work.repository.in_use()
+def _found(work: Work) -> list[Target]:
+    """Return what the receipt is about, each with its outcome.
+
+    A table that the plan wanted to remove and that the newest state still uses, which is made without the people, said
+    nothing about them: it is no part of it.
+    """
+    used = work.repository.in_use()
+    return [
+        target.model_copy(update=_outcome(target, target.oid in used))
+        for target in work.intent.targets
+        if not (target.kind == "table" and target.outcome == "remove" and target.oid in used)
+    ]
+
+
+def _receipt(work: Work, targets: Sequence[Target]) -> Receipt:
+    plan = work.intent.plan
     return Receipt(
         plan_digest=plan.digest(),
         request_ids=plan.request_ids,
         manifest_before=work.intent.manifest_before,
         manifest_after=read_manifest(work.layout.manifest).digest(),
-        items=tuple(_outcome(target, target.oid in used) for target in work.intent.targets),
+        items=tuple(target.item() for target in targets),
         unreadable_revisions=plan.unreadable_revisions,
         not_reached=plan.not_reached,
     )
 
 
-def _outcome(target: Target, used: bool) -> Item:
+def _weights(targets: Sequence[Target]) -> dict[str, str]:
+    """Return what became of the weights that knew one of the people: "removed" everywhere, or "kept" somewhere."""
+    found: dict[str, str] = {}
+    for target in targets:
+        if target.weights and found.get(target.weights) != "kept":
+            found[target.weights] = target.outcome
+    return dict(sorted(found.items()))
+
+
+def _numbers_of_the_original(layout: Layout) -> Mapping[str, float]:
+    path = layout.metrics("unlearning")
+    numbers = flatten(read_json(path)) if path.exists() else {}
+    return {name.removeprefix("original."): value for name, value in numbers.items() if name.startswith("original.")}
+
+
+def _outcome(target: Target, used: bool) -> dict[str, str]:
     if target.outcome == "remove" and not used:
-        return target.item(outcome="removed")
-    return target.item(outcome="kept", ground=target.ground or IN_USE)
+        return {"outcome": "removed"}
+    return {"outcome": "kept", "ground": target.ground or IN_USE}

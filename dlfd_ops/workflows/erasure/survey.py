@@ -11,10 +11,19 @@ from dlfd_ops.data.adapters import ADAPTERS, Source
 from dlfd_ops.data.identity import SecretKey
 from dlfd_ops.data.removal import RawFile, find_photos, is_photo, list_files, tables_without
 from dlfd_ops.errors import BadInput
+from dlfd_ops.models.checkpoint import WEIGHTS, weights_digest
 from dlfd_ops.params import Params
 from dlfd_ops.storage.history import History
 from dlfd_ops.storage.repository import DvcRepository
-from dlfd_ops.workflows.erasure.contents import Stores, models_without, naming, photos_in, samples_of, shared
+from dlfd_ops.workflows.erasure.contents import (
+    KnownModel,
+    Stores,
+    models_without,
+    naming,
+    photos_in,
+    samples_of,
+    shared,
+)
 from dlfd_ops.workflows.erasure.models import safe_weights
 from dlfd_ops.workflows.erasure.people import People
 from dlfd_ops.workflows.layout import Layout
@@ -118,9 +127,10 @@ class Survey:
         return Stores({store: store.look() for store in (repository.cache(), *repository.remotes().stores)})
 
     @cached_property
-    def current(self) -> dict[str, str]:
-        """What the workspace records: object id -> path of the output."""
-        return {oid: path for path, oid in self.around.repository.outputs().items()}
+    def current(self) -> dict[str, frozenset[str]]:
+        """What the workspace records: object id -> paths of the outputs."""
+        outputs = self.around.repository.outputs().items()
+        return {oid: frozenset(path for path, other in outputs if other == oid) for _, oid in outputs}
 
     @cached_property
     def in_current(self) -> set[str]:
@@ -145,9 +155,14 @@ class Survey:
         return naming(self.stores, self.photos.keys() - self.shared)
 
     @cached_property
-    def models(self) -> dict[str, str]:
-        """The models in DVC's stores that knew one of the people: listing -> object id of the weights."""
-        return models_without(self.stores, safe_weights(self.around.layout, self.around.people))
+    def safe_weights(self) -> frozenset[str]:
+        """SHA-256 of every weights that forgot all of the people."""
+        return safe_weights(self.around.layout, self.around.people)
+
+    @cached_property
+    def models(self) -> dict[str, KnownModel]:
+        """The models in DVC's stores that knew one of the people, by their listings."""
+        return models_without(self.stores, self.safe_weights)
 
     @cached_property
     def unchanged(self) -> set[str]:
@@ -164,10 +179,11 @@ class Survey:
         """Check that nothing that stays may be what is to go.
 
         Raises:
-            BadInput: a photo is tracked elsewhere too.
+            BadInput: a photo is tracked elsewhere too, or the pipeline's newest model knows one of the people.
         """
+        self._check_newest_model()
         ours = {self.around.params.prepare.root.rstrip("/"), "data/prepared"}
-        for oid, output in self.current.items():
+        for oid, output in ((oid, output) for oid, outputs in self.current.items() for output in sorted(outputs)):
             content = {oid, *self.stores.listings.get(oid, {}).values()}
             within = any(Path(output).is_relative_to(folder) for folder in ours)
             alone = oid in self.photos and not oid.endswith(".dir")
@@ -177,6 +193,15 @@ class Survey:
                     received="one that DVC tracks under another path, or alone",
                     remedy=f"take it out of {output} first, or track the raw data as one folder",
                 )
+
+    def _check_newest_model(self) -> None:
+        folder = self.around.layout.model("unlearned")
+        if (folder / WEIGHTS).exists() and weights_digest(folder) not in self.safe_weights:
+            raise BadInput(
+                "models/unlearned must have forgotten everybody whose data are erased",
+                received="a model that the ledger does not say so of",
+                remedy="run dvc repro, then this command again",
+            )
 
 
 def _md5(path: Path) -> str:
