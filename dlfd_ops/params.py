@@ -467,11 +467,11 @@ class Params(Section):
     register_: RegisterSection = Field(alias="register")
     audit: AuditSection
     erase: EraseSection = EraseSection()
-    benchmark: BenchmarkSection | None = None
+    benchmark: BenchmarkSection
 
     @model_validator(mode="after")
     def _trials_are_settings(self) -> Self:
-        for method, trials in self.benchmark.trials.items() if self.benchmark else ():
+        for method, trials in self.benchmark.trials.items():
             for trial in trials:
                 try:
                     with_overrides(self.unlearn, trial)

@@ -44,6 +44,10 @@ def test_shipped_files_are_valid(path: Path) -> None:
         ("register.policy.min_nomus", True, "min_nomus"),
         ("register.policy.min_evidence", "rumour", "min_evidence"),
         ("register.policy.require_complete", None, "require_complete"),
+        ("benchmark.methods", ["original", "retrained"], "every key of benchmark.trials"),
+        ("benchmark.seeds", [1, 1], "seeds must differ"),
+        ("benchmark.trials.fine_tune", [{"method": "magic"}], "benchmark.trials.fine_tune: unlearn.method"),
+        ("benchmark.trials.fine_tune", [{"dlfd.speed": 1}], "unlearn.dlfd.speed"),
     ],
 )
 def test_a_wrong_value_is_named_with_its_key(key: str, value: object, message: str, tmp_path: Path) -> None:

@@ -49,8 +49,7 @@ def log_benchmark(params: Params, cells: Sequence[CellRun], root: Path = Path())
         BadInput: the store does not answer.
     """
     store = open_store(root)
-    settings = params.benchmark.model_dump() if params.benchmark else {}
-    digest = sha256_json([params.base.model_dump(), settings])
+    digest = sha256_json([params.base.model_dump(), params.benchmark.model_dump()])
     with store.lock("benchmark"):
         parent = _find(store, params, BENCHMARK_TAG, digest) or _create(
             store, params, RUN_NAME, {BENCHMARK_TAG: digest}

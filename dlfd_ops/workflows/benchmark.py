@@ -34,7 +34,7 @@ def benchmark(params: Params, root: Path = Path(), *, method: str | None = None,
     with a nested one a cell.
 
     Args:
-        params: of the pipeline, with a section ``benchmark``.
+        params: of the pipeline.
         root: of the repository.
         method: run the cells of this row alone.
         seed: run the cells with this seed alone.

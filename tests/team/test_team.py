@@ -7,7 +7,6 @@ they run in the order of the file.
 from __future__ import annotations
 
 import json
-import os
 import shutil
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -20,12 +19,7 @@ from dlfd_ops.deletion.forget_list import read_forget_list
 from tests.pipeline.project import Project
 from tests.team.conftest import MEMBERS, Team
 
-pytestmark = [
-    pytest.mark.slow,
-    pytest.mark.xdist_group("team"),
-    # Not every test here has passed on a quiet machine yet (docs/team.md): they must not decide whether a change lands.
-    pytest.mark.skipif("DLFD_TEAM" not in os.environ, reason="starts PostgreSQL, S3 and MLflow: set DLFD_TEAM=1"),
-]
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("team")]
 
 MODEL = "face-age-synthetic"
 SUBJECTS = ("person-00004", "person-00008")

@@ -17,6 +17,7 @@ from mlflow import MlflowClient
 from dlfd_ops.cli import main
 from dlfd_ops.data.manifest import read_manifest
 from dlfd_ops.data.synthetic_faces.dataset import Recipe, generate
+from dlfd_ops.deletion.forget_list import ForgetList, write_forget_list
 from dlfd_ops.deletion.suppression import append_suppressed
 from dlfd_ops.errors import BadInput
 from dlfd_ops.params import load_params
@@ -142,12 +143,14 @@ def test_an_unknown_method_or_seed_is_named(repository: Path) -> None:
         benchmark(load_params(), seed=7)
 
 
-def test_nobody_to_forget_is_refused(repository: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Without a forget list there is nothing to compare."""
-    params = load_params()
-    bare = params.model_copy(update={"benchmark": None})
-    with pytest.raises(BadInput, match="section benchmark"):
-        benchmark(bare)
+def test_nobody_to_forget_is_refused(repository: Path) -> None:
+    """Without anybody to forget there is nothing to compare."""
+    path = Layout().forget_list
+    full = path.read_bytes()
+    write_forget_list(path, ForgetList((), {}))
+    with pytest.raises(BadInput, match="needs a forget list"):
+        benchmark(load_params())
+    path.write_bytes(full)
 
 
 def count_runs() -> int:

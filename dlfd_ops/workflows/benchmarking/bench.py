@@ -44,26 +44,16 @@ class Bench:
     ``erase`` removes what lies there.
 
     Attributes:
-        params: of the pipeline, with a section ``benchmark``.
+        params: of the pipeline.
         root: of the repository.
     """
 
     params: Params
     root: Path
 
-    @cached_property
+    @property
     def section(self) -> BenchmarkSection:
-        """The section ``benchmark``.
-
-        Raises:
-            BadInput: there is none.
-        """
-        if self.params.benchmark is None:
-            raise BadInput(
-                "a benchmark needs the section benchmark in params.yaml",
-                received="none",
-                remedy="copy it from configs/params/utkface.yaml",
-            )
+        """The section ``benchmark``."""
         return self.params.benchmark
 
     @cached_property
