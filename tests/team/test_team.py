@@ -114,6 +114,7 @@ def test_two_members_register_the_same_at_once(members: list[Project], client: M
     assert found[int(str(first["version"]))]["dlfd.parent_version"] == str(first["original_version"])
     for project in members:
         project.run("git", "checkout", "--quiet", "params.yaml", "registry", "audit")
+        project.run("git", "clean", "--quiet", "--force", "-d", "audit")  # the certificates of the raced model
 
 
 @pytest.fixture(scope="module")
