@@ -41,7 +41,8 @@ def fresh_classifier(like: Classifier, *, seed: int) -> Classifier:
     The weights depend on the seed alone; the global generators are left as they were.
     """
     with torch.random.fork_rng(devices=[]):
-        torch.default_generator.manual_seed(seed)
+        # Away from the seed itself: an original trained with it started from those very weights.
+        torch.default_generator.manual_seed(seed * 1_000_003 + 1)
         model = build_classifier(like.card)
     model.precision = like.precision
     return model.to(like.get_buffer("mean").device).eval().requires_grad_(False)
