@@ -36,3 +36,7 @@ class CheckFailed(DlfdError):
     """A check ran and did not hold: gate, ledger, verification (exit status 1)."""
 
     exit_status = 1
+
+
+class Diverged(BadInput):
+    """A model whose losses are no numbers: trained or unlearned at too high a rate."""

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from dlfd_ops.errors import BadInput
+from dlfd_ops.errors import BadInput, Diverged
 
 Losses = NDArray[np.float64]
 CHANCE = 0.5
@@ -174,7 +174,7 @@ def require_losses(members: Losses, unseen: Losses) -> None:
     """
     broken = int((~np.isfinite(members)).sum() + (~np.isfinite(unseen)).sum())
     if broken:
-        raise BadInput(
+        raise Diverged(
             "every loss must be finite",
             received=f"{broken} of {members.size + unseen.size} that are not",
             remedy="the model has diverged: train or unlearn again with a lower learning rate",

@@ -45,7 +45,8 @@ def relearn_steps(
         device: where to compute.
     """
     device = torch.device(device)
-    learner = copy.deepcopy(model).to(device)
+    # All of it: whoever has the weights is not bound by what the unlearning froze.
+    learner = copy.deepcopy(model).to(device).requires_grad_(True)
     plan = BatchPlan(len(forget), section.batch_size, seed)
     objective = SupervisedObjective(forget, plan, flip=False, device=device, rank=0, num_processes=1)
     optimizer = torch.optim.SGD(learner.parameters(), lr=section.learning_rate)

@@ -25,7 +25,7 @@ class CellRun:
     """What is logged of one cell.
 
     Attributes:
-        key: digest of all that the cell depends on; a cell is logged once.
+        key: digest of the cell; it is logged once.
         name: of the run.
         params: method, seed and the settings that validation chose.
         metrics: of the test people.
@@ -69,9 +69,9 @@ def _log(store: Store, params: Params, cell: CellRun, parent: str) -> None:
     with store.answering():
         metrics = [Metric(name, value, now, 0) for name, value in cell.metrics.items()]
         store.client.log_batch(run_id, metrics=metrics, params=logged, synchronous=True)
+        store.client.set_terminated(run_id, RunStatus.to_string(RunStatus.FINISHED))
         # Last, so that a run that broke off is not taken for a whole one.
         store.client.set_tag(run_id, CELL_TAG, cell.key)
-        store.client.set_terminated(run_id, RunStatus.to_string(RunStatus.FINISHED))
 
 
 def _find(store: Store, params: Params, tag: str, value: str) -> str | None:

@@ -9,6 +9,7 @@ from typing import TypeVar
 
 from tqdm import tqdm
 
+from dlfd_ops.digest import sha256_json
 from dlfd_ops.errors import BadInput
 from dlfd_ops.evaluation.benchmark_figures import Mark, draw_places, draw_scatter
 from dlfd_ops.evaluation.curves import Curves
@@ -105,7 +106,8 @@ def _mark(row: Row) -> Mark:
 def _as_run(cell: Cell) -> CellRun:
     settings = {} if cell.chosen is None else cell.trials[cell.chosen].settings
     return CellRun(
-        key=cell.key,
+        # Not the cell's own key: a cell that ran again after a change of the code is another one.
+        key=sha256_json(cell.model_dump(mode="json")),
         name=f"{cell.method} seed {cell.seed}",
         params={"row": cell.method, "seed": cell.seed, **{f"unlearn.{key}": value for key, value in settings.items()}},
         metrics={**cell.metrics, "seconds": cell.seconds},

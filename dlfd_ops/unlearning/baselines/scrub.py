@@ -36,8 +36,8 @@ class Scrub(UnlearningMethod):
     on the forget set should be; the kept model whose forget error is closest to that is the result.
 
     Departures: a round is a share of the run and not an epoch, so that all of them fit into one epoch over the retain
-    set. The unseen people are the anchor set, weighted to the label proportions of the forget set (the paper's held-out
-    set has the forget set's distribution). Temperature 1.
+    set. The unseen people are those of the anchor set whom no step sees, weighted to the label proportions of the
+    forget set (the paper's held-out set has the forget set's distribution). Temperature 1.
     """
 
     def __init__(self, settings: ScrubSection, resources: Resources) -> None:

@@ -68,8 +68,9 @@ class Bench:
 
     @cached_property
     def manifest(self) -> Manifest:
-        """All samples."""
-        return read_manifest(self.layout.manifest)
+        """All samples but those that an earlier version has forgotten: no model here is to know them."""
+        earlier = set(self.forget_list.cumulative_ids) - set(self.forget_list.sample_ids)
+        return read_manifest(self.layout.manifest).without(earlier)
 
     @cached_property
     def forget_list(self) -> ForgetList:
@@ -100,7 +101,7 @@ class Bench:
             self.params,
             self.manifest,
             forget=train.only(self.forget_list.sample_ids),
-            retain=train.without(self.forget_list.cumulative_ids),
+            retain=train.without(self.forget_list.sample_ids),
         )
 
     @cached_property
@@ -136,7 +137,7 @@ class Bench:
 
     def _train(self, params: Params, kind: str, key: str, folder: Path) -> None:
         train = self.manifest.split("train")
-        chosen = train if kind == ORIGINAL else train.without(self.forget_list.cumulative_ids)
+        chosen = train if kind == ORIGINAL else train.without(self.forget_list.sample_ids)
 
         data = load_images(chosen, params.base.labels)
         model, objective, settings = start_fit(

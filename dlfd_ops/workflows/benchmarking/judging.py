@@ -58,7 +58,8 @@ def _features(predictions: Predictions) -> NDArray[np.float32]:
 
 
 def _points(values: NDArray[np.float32]) -> list[tuple[float, float]]:
-    return [(round(float(x), 3), round(float(y), 3)) for x, y in values]
+    # Sorted: a point's place in the file must not tell whose it is.
+    return sorted((round(float(x), 3), round(float(y), 3)) for x, y in values)
 
 
 def _references(bench: Bench, seed: int) -> ReferenceLosses | None:

@@ -5,12 +5,13 @@ from __future__ import annotations
 import copy
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 
-import numpy as np
 from pydantic import JsonValue
 
 from dlfd_ops.digest import sha256_json
+from dlfd_ops.errors import Diverged
 from dlfd_ops.evaluation.membership import attack_accuracy, roc
 from dlfd_ops.evaluation.nomus import forgetting_score, nomus
 from dlfd_ops.evaluation.people import losses_of
@@ -92,6 +93,10 @@ def _best_attempt(bench: Bench, method: str, seed: int) -> tuple[Attempt, tuple[
         if best is None or attempt.trial.nomus > best.trial.nomus:
             best = attempt
     assert best is not None  # every method has at least one trial
+    if not best.trial.metrics:
+        raise Diverged(
+            f"a trial of {method} must leave finite losses", received="none", remedy="give it a lower learning rate"
+        )
     return best, tuple(trials)
 
 
@@ -104,9 +109,12 @@ def _attempt(bench: Bench, original: Classifier, settings: Mapping[str, JsonValu
     # A trial takes a minute or so: an interrupted one starts over.
     loop = replace(loop, checkpoint_every=loop.num_steps)
     checkpoint = ResumeCheckpoint(bench.layout.checkpoint("benchmark") / "trial", "")
-    run_loop(bench.accelerator, model, objective, loop, checkpoint=checkpoint, observer=SilentObserver())
+    score, metrics = WORST_NOMUS, dict[str, float]()
+    # A trial that diverges is a bad trial, wherever it is noticed; the others go on.
+    with suppress(Diverged):
+        run_loop(bench.accelerator, model, objective, loop, checkpoint=checkpoint, observer=SilentObserver())
+        score, metrics = _on_validation(bench, model, params)
     seconds = round(time.perf_counter() - started, 3)
-    score, metrics = _on_validation(bench, model, params)
     return Attempt(Trial(settings=dict(settings), nomus=score, metrics=metrics, seconds=seconds), model)
 
 
@@ -117,8 +125,6 @@ def _on_validation(bench: Bench, model: Classifier, params: Params) -> tuple[flo
         for images in (bench.evaluation_sets.forget, bench.evaluation_sets.validation)
     )
     losses = [losses_of(said) for said in (forget, validation)]
-    if not all(np.isfinite(values).all() for values in losses):
-        return WORST_NOMUS, {}
     attack = attack_accuracy(*losses, splits=params.evaluate.attack_splits, seed=params.base.seed)
     right = accuracy(validation)
     found = {"accuracy": right, "mia_accuracy": attack, "mia_auc": roc(*losses).auc}
