@@ -16,6 +16,7 @@ from dlfd_ops.audit.chain import GENESIS
 from dlfd_ops.audit.ledger import Ledger
 from dlfd_ops.audit.serving import Serving
 from dlfd_ops.audit.timeline import printable
+from dlfd_ops.deletion.erasure import INTENT_FILE
 from dlfd_ops.errors import BadInput, CheckFailed
 from dlfd_ops.params import Params
 from dlfd_ops.tracking.aliases import CHAMPION, point_champion, read_aliases
@@ -145,10 +146,18 @@ def open_champion(params: Params, root: Path) -> Iterator[Champion]:
     """Lock the champion of this repository and read what registry and ledger say.
 
     Raises:
-        BadInput: there is no ledger, the store does not answer, or the registry lacks the model.
+        BadInput: there is no ledger, an erasure was interrupted, the store does not answer, or the registry lacks the
+            model.
         CheckFailed: the ledger's chain is broken.
     """
     ledger, model_name = open_ledger(Layout(root)), params.register_.model_name
+    if (root / INTENT_FILE).exists():
+        # It knows which version served when it began, and would take another one's weights.
+        raise BadInput(
+            "an erasure must be completed before another version serves",
+            received="an interrupted one",
+            remedy="run dlfd-ops erase run",
+        )
     store = open_store(root)
     with store.lock(LOCK):
         chain = ledger.read()

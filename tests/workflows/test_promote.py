@@ -18,6 +18,7 @@ from mlflow import MlflowClient
 
 from dlfd_ops.audit.ledger import Ledger
 from dlfd_ops.cli import main
+from dlfd_ops.deletion.erasure import INTENT_FILE
 from dlfd_ops.errors import BadInput, CheckFailed
 from dlfd_ops.workflows import champion
 from dlfd_ops.workflows.audit import report as write_report
@@ -163,6 +164,15 @@ def test_there_must_be_something_to_go_back_to(lineage: Lineage) -> None:
         rollback(PARAMS, lineage.root)
     with pytest.raises(BadInput, match="must lead to an earlier version"):
         rollback(PARAMS, lineage.root, to=4)
+
+
+def test_nothing_moves_while_an_erasure_is_half_done(lineage: Lineage) -> None:
+    """The erasure would go on with the version that served when it began: neither command moves the alias."""
+    (lineage.root / INTENT_FILE).parent.mkdir(exist_ok=True)
+    (lineage.root / INTENT_FILE).touch()
+    for move in (_promote, _rollback):
+        with pytest.raises(BadInput, match="an erasure must be completed"):
+            move(lineage.root)
 
 
 def test_a_rollback_to_a_version_that_failed_is_refused(lineage: Lineage) -> None:
