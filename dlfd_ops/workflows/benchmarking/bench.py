@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,6 +15,7 @@ from dlfd_ops.data.manifest import Manifest, read_manifest
 from dlfd_ops.deletion.forget_list import ForgetList, read_forget_list
 from dlfd_ops.digest import sha256_json
 from dlfd_ops.errors import BadInput
+from dlfd_ops.evaluation.membership import Losses
 from dlfd_ops.evaluation.report import EvaluationSets
 from dlfd_ops.files import write_text
 from dlfd_ops.models.checkpoint import load_classifier, save_classifier
@@ -46,10 +47,12 @@ class Bench:
     Attributes:
         params: of the pipeline.
         root: of the repository.
+        reference_losses: what the retrained model of a seed says of each set, as far as it was asked.
     """
 
     params: Params
     root: Path
+    reference_losses: dict[int, dict[str, Losses]] = field(default_factory=dict, compare=False, repr=False)
 
     @property
     def section(self) -> BenchmarkSection:

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import NDArray
 
+from dlfd_ops.evaluation.membership import Losses
 from dlfd_ops.evaluation.people import losses_of
 from dlfd_ops.evaluation.predictions import Predictions, predict
 from dlfd_ops.evaluation.reference_attacks import ReferenceLosses
@@ -66,12 +67,19 @@ def _references(bench: Bench, seed: int) -> ReferenceLosses | None:
     others = [other for other in bench.section.seeds if other != seed]
     if not others:
         return None
-    models = [bench.model(RETRAINED, other)[0] for other in others]
-    losses = {name: np.stack([_losses(bench, model, name) for model in models]) for name in REFERENCE_SETS}
-    return ReferenceLosses(**losses)
+    said = [_said_by_retrained(bench, other) for other in others]
+    return ReferenceLosses(**{name: np.stack([losses[name] for losses in said]) for name in REFERENCE_SETS})
 
 
-def _losses(bench: Bench, model: Classifier, name: str) -> NDArray[np.float64]:
+def _said_by_retrained(bench: Bench, seed: int) -> dict[str, Losses]:
+    # Asked once: every cell of the other seeds wants the same.
+    if seed not in bench.reference_losses:
+        model, _ = bench.model(RETRAINED, seed)
+        bench.reference_losses[seed] = {name: _losses(bench, model, name) for name in REFERENCE_SETS}
+    return bench.reference_losses[seed]
+
+
+def _losses(bench: Bench, model: Classifier, name: str) -> Losses:
     images = getattr(bench.evaluation_sets, name)
     batch_size, device = bench.params.evaluate.batch_size, bench.accelerator.device
     return losses_of(predict(model, images, batch_size=batch_size, device=device))
