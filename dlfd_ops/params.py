@@ -443,15 +443,20 @@ class BenchmarkSection(Section):
     trials: dict[Name, Annotated[tuple[dict[str, JsonValue], ...], Field(min_length=1, max_length=16)]]
     """The settings that a method may choose from on the validation people: dotted keys of the section ``unlearn`` ->
     values, over the ones that stand there."""
+    shadows: Annotated[int, Field(ge=0, le=64)] = 0
+    """Pairs of shadow models for the attack U-LiRA, 0 or at least 2. Each costs two trainings, and two unlearnings a
+    method; 0 leaves the attack out."""
 
     @model_validator(mode="after")
-    def _trials_of_methods(self) -> Self:
+    def _fitting(self) -> Self:
         if sorted(self.methods) != sorted([*YARDSTICKS, *self.trials]):
             raise ValueError(
                 f"benchmark.methods must list {', '.join(YARDSTICKS)} and every key of benchmark.trials once"
             )
         if len(set(self.seeds)) != len(self.seeds):
             raise ValueError("seeds must differ")
+        if self.shadows == 1:
+            raise ValueError("shadows must be 0 or at least 2: one pair has no spread")
         return self
 
 

@@ -69,9 +69,30 @@ def person_metrics(
         **_photo_intervals(predictions, subjects, scores, trials=trials, probe=probe, seed=seed),
         **_subject_intervals(subjects, scores, seed),
     }
-    for name, (low, high) in intervals.items():
-        metrics |= {name + LOW: low, name + HIGH: high}
-    return metrics
+    return _with_ends(metrics, intervals)
+
+
+def attack_metrics(name: str, members: Losses, unseen: Losses, subjects: Subjects, *, seed: int) -> dict[str, float]:
+    """Return the metrics of one attack of the caller's own, named as those of :func:`person_metrics`.
+
+    Args:
+        name: of the attack.
+        members: (M,) values of samples that were trained on; lower says "member".
+        unseen: (U,) values of samples that nothing saw, U at least 1.
+        subjects: of the members as "forget" and of the unseen as "test", the person of each.
+        seed: of the resamples.
+
+    Raises:
+        BadInput: a value is not finite, or nobody is unseen.
+    """
+    scores = {name: (members, unseen)}
+    metrics = _attack_metrics(scores, subjects)
+
+    def statistics(of_members: Weights, of_unseen: Weights) -> dict[str, Losses]:
+        return {f"{name}_auc": weighted_auc(members, unseen, of_members, of_unseen)}
+
+    photos = bootstrap_intervals(statistics, subjects["forget"], subjects["test"], seed=seed)
+    return _with_ends(metrics, {**photos, **_subject_intervals(subjects, scores, seed)})
 
 
 def losses_of(predictions: Predictions) -> Losses:
@@ -114,6 +135,11 @@ def _probe(predictions: Mapping[str, Predictions], subjects: Subjects, seed: int
     if forget is None or test is None:
         return None
     return linear_probe(forget.numpy(), test.numpy(), subjects["forget"], subjects["test"], seed=seed)
+
+
+def _with_ends(metrics: dict[str, float], intervals: Intervals) -> dict[str, float]:
+    ends = {name + end: value for name, both in intervals.items() for end, value in zip((LOW, HIGH), both, strict=True)}
+    return {**metrics, **ends}
 
 
 def _accuracy_interval(predictions: Mapping[str, Predictions], subjects: Subjects, seed: int) -> Intervals:
@@ -161,5 +187,6 @@ def _subject_intervals(subjects: Subjects, scores: Scores, seed: int) -> Interva
             for name, (forgotten, unseen) in means.items()
         }
 
-    forgotten, unseen = means[f"{_LOSS_ATTACK}_subject_auc"]
+    # Every attack has the same people, in the same order.
+    forgotten, unseen = next(iter(means.values()))
     return bootstrap_intervals(statistics, forgotten.subjects, unseen.subjects, seed=seed)

@@ -2,7 +2,7 @@
 
 A per-sample attack on unlearning (Hayes et al. 2024, arXiv 2403.01218), after LiRA (Carlini et al. 2022, arXiv
 2112.03570). It needs shadow models: trained and made to forget in the same way, with other samples. Here is its
-statistic alone; who trains shadows decides what they forget.
+statistic alone; the benchmark trains shadows and decides what they forget.
 """
 
 from __future__ import annotations

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from filelock import FileLock
+from pydantic import JsonValue
 
 from dlfd_ops.data.images import load_images
 from dlfd_ops.data.manifest import Manifest, read_manifest
@@ -20,15 +22,16 @@ from dlfd_ops.evaluation.report import EvaluationSets
 from dlfd_ops.files import write_text
 from dlfd_ops.models.checkpoint import load_classifier, save_classifier
 from dlfd_ops.models.classifier import Classifier
-from dlfd_ops.params import BenchmarkSection, Params
+from dlfd_ops.params import BenchmarkSection, Params, with_overrides
 from dlfd_ops.training.checkpoints import ResumeCheckpoint
 from dlfd_ops.training.launch import start_accelerator
 from dlfd_ops.training.loop import run_loop
 from dlfd_ops.training.observer import SilentObserver
 from dlfd_ops.workflows.benchmarking.cells import ORIGINAL
+from dlfd_ops.workflows.benchmarking.targets import Targets, draw_targets
 from dlfd_ops.workflows.evaluate import load_sets
 from dlfd_ops.workflows.fitting import start_fit
-from dlfd_ops.workflows.forgetting import UnlearningSets, load_unlearning_sets
+from dlfd_ops.workflows.forgetting import UnlearningSets, build_objective, load_unlearning_sets
 from dlfd_ops.workflows.layout import Layout
 
 if TYPE_CHECKING:
@@ -112,9 +115,17 @@ class Bench:
         """Images for the judgement."""
         return load_sets(self.manifest, self.forget_list.sample_ids, self.params.base.labels)
 
-    def seeded(self, seed: int) -> Params:
-        """Return the parameters with another seed."""
-        return self.params.model_copy(update={"base": self.params.base.model_copy(update={"seed": seed})})
+    @cached_property
+    def targets(self) -> Targets:
+        """Whom the shadow models are about."""
+        return draw_targets(self.manifest, self.forget_list.sample_ids, self.params.base.labels)
+
+    def seeded(self, seed: int, settings: Mapping[str, JsonValue] | None = None) -> Params:
+        """Return the parameters with another seed, and with the settings of a trial over the section ``unlearn``."""
+        base = self.params.base.model_copy(update={"seed": seed})
+        return self.params.model_copy(
+            update={"base": base, "unlearn": with_overrides(self.params.unlearn, settings or {})}
+        )
 
     def path(self, method: str, seed: int) -> Path:
         """Return the file of a cell."""
@@ -123,29 +134,55 @@ class Bench:
     def model(self, kind: str, seed: int) -> tuple[Classifier, float]:
         """Return the ``original`` or ``retrained`` model of a seed and its seconds of training; trained where missing.
 
+        Raises:
+            BadInput: an image is missing, or a label does not fit.
+        """
+        params, train = self.seeded(seed), self.manifest.split("train")
+        samples = train if kind == ORIGINAL else train.without(self.forget_list.sample_ids)
+        key = sha256_json([kind, params.base.model_dump(), params.train.model_dump(), self.data_digest])
+        return self.trained(params, samples, f"{kind}-{seed}", key)
+
+    def folder(self, name: str, key: str) -> Path:
+        """Return where a model of this name and this key is kept."""
+        return self.layout.checkpoint("benchmark") / f"{name}-{key[:16]}"
+
+    def trained(self, params: Params, samples: Manifest, name: str, key: str) -> tuple[Classifier, float]:
+        """Return a kept model and its seconds of training; trained on ``samples`` where it is missing.
+
         Processes that need the same model at once train it once.
+
+        Args:
+            params: the sections ``base`` and ``train``.
+            samples: to train on.
+            name: of the model.
+            key: digest of everything that it depends on, but for the code.
 
         Raises:
             BadInput: an image is missing, or a label does not fit.
         """
-        params = self.seeded(seed)
-        key = sha256_json([kind, params.base.model_dump(), params.train.model_dump(), self.data_digest])
-        folder = self.layout.checkpoint("benchmark") / f"{kind}-{seed}-{key[:16]}"
+        folder = self.folder(name, key)
         folder.mkdir(parents=True, exist_ok=True)
         with FileLock(folder / "lock"):
             if not (folder / SECONDS).exists():
-                self._train(params, kind, key, folder)
+                self._train(params, samples, name, key)
         seconds = json.loads((folder / SECONDS).read_text())
         return load_classifier(folder), float(seconds)
 
-    def _train(self, params: Params, kind: str, key: str, folder: Path) -> None:
-        train = self.manifest.split("train")
-        chosen = train if kind == ORIGINAL else train.without(self.forget_list.sample_ids)
+    def unlearn(self, model: Classifier, params: Params, sets: UnlearningSets) -> None:
+        """Let ``model`` forget in place, as the section ``unlearn`` of ``params`` says.
 
-        data = load_images(chosen, params.base.labels)
-        model, objective, settings = start_fit(
-            params, self.manifest, data, f"{kind} {params.base.seed}", self.accelerator
-        )
+        Raises:
+            Diverged: the probe met losses that are not finite.
+        """
+        objective, loop = build_objective(params, sets, model, self.accelerator)
+        # It takes a minute or so: an interrupted one starts over.
+        loop = replace(loop, checkpoint_every=loop.num_steps)
+        checkpoint = ResumeCheckpoint(self.layout.checkpoint("benchmark") / "trial", "")
+        run_loop(self.accelerator, model, objective, loop, checkpoint=checkpoint, observer=SilentObserver())
+
+    def _train(self, params: Params, samples: Manifest, name: str, key: str) -> None:
+        folder, data = self.folder(name, key), load_images(samples, params.base.labels)
+        model, objective, settings = start_fit(params, self.manifest, data, name, self.accelerator)
         checkpoint = ResumeCheckpoint(folder / "resume", key)
         seconds = run_loop(
             self.accelerator, model, objective, settings, checkpoint=checkpoint, observer=SilentObserver()

@@ -6,7 +6,7 @@ import copy
 import time
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from pydantic import JsonValue
 
@@ -19,13 +19,10 @@ from dlfd_ops.evaluation.predictions import predict
 from dlfd_ops.evaluation.utility import accuracy
 from dlfd_ops.models.classifier import Classifier
 from dlfd_ops.params import YARDSTICKS, Params, with_overrides
-from dlfd_ops.training.checkpoints import ResumeCheckpoint
-from dlfd_ops.training.loop import run_loop
-from dlfd_ops.training.observer import SilentObserver
 from dlfd_ops.workflows.benchmarking.bench import Bench
 from dlfd_ops.workflows.benchmarking.cells import ORIGINAL, Cell, Trial
 from dlfd_ops.workflows.benchmarking.judging import judge, places_of
-from dlfd_ops.workflows.forgetting import build_objective
+from dlfd_ops.workflows.benchmarking.shadows import shadow_metrics
 
 WORST_NOMUS = 0.0
 """Of a trial whose losses are no numbers."""
@@ -43,6 +40,7 @@ def cell_key(bench: Bench, method: str, seed: int) -> str:
     """Return the digest of everything that a cell depends on, but for the code."""
     params = bench.seeded(seed)
     trials = [] if method in YARDSTICKS else bench.section.trials[method]
+    shadows = bench.section.shadows
     return sha256_json(
         [
             method,
@@ -52,6 +50,8 @@ def cell_key(bench: Bench, method: str, seed: int) -> str:
             [with_overrides(params.unlearn, trial).model_dump() for trial in trials],
             list(bench.section.seeds),
             bench.data_digest,
+            # Without shadows no entry at all: cells from before there were any stay what they are.
+            *([{"shadows": shadows}] if shadows else []),
         ]
     )
 
@@ -63,12 +63,13 @@ def run_cell(bench: Bench, method: str, seed: int) -> Cell:
         BadInput: an input is missing or damaged, or no trial of the method left finite losses.
     """
     trials: tuple[Trial, ...] = ()
-    chosen = None
+    chosen = settings = None
     if method in YARDSTICKS:
         model, seconds = bench.model(method, seed)
     else:
         best, trials = _best_attempt(bench, method, seed)
         model, seconds, chosen = best.model, best.trial.seconds, trials.index(best.trial)
+        settings = best.trial.settings
     judged = judge(bench, model, seed, title=f"{method} {seed}")
     return Cell(
         key=cell_key(bench, method, seed),
@@ -76,7 +77,7 @@ def run_cell(bench: Bench, method: str, seed: int) -> Cell:
         seed=seed,
         trials=trials,
         chosen=chosen,
-        metrics=judged.evaluation.metrics,
+        metrics={**judged.evaluation.metrics, **shadow_metrics(bench, model, settings, seed)},
         seconds=round(seconds, 3),
         curves=judged.evaluation.curves.to_json(),
         places=places_of(judged.predictions),
@@ -101,18 +102,13 @@ def _best_attempt(bench: Bench, method: str, seed: int) -> tuple[Attempt, tuple[
 
 
 def _attempt(bench: Bench, original: Classifier, settings: Mapping[str, JsonValue], seed: int) -> Attempt:
-    seeded = bench.seeded(seed)
-    params = seeded.model_copy(update={"unlearn": with_overrides(seeded.unlearn, settings)})
+    params = bench.seeded(seed, settings)
     model = copy.deepcopy(original)
     started = time.perf_counter()
-    objective, loop = build_objective(params, bench.unlearning_sets, model, bench.accelerator)
-    # A trial takes a minute or so: an interrupted one starts over.
-    loop = replace(loop, checkpoint_every=loop.num_steps)
-    checkpoint = ResumeCheckpoint(bench.layout.checkpoint("benchmark") / "trial", "")
     score, metrics = WORST_NOMUS, dict[str, float]()
     # A trial that diverges is a bad trial, wherever it is noticed; the others go on.
     with suppress(Diverged):
-        run_loop(bench.accelerator, model, objective, loop, checkpoint=checkpoint, observer=SilentObserver())
+        bench.unlearn(model, params, bench.unlearning_sets)
         score, metrics = _on_validation(bench, model, params)
     seconds = round(time.perf_counter() - started, 3)
     return Attempt(Trial(settings=dict(settings), nomus=score, metrics=metrics, seconds=seconds), model)

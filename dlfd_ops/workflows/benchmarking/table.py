@@ -15,6 +15,7 @@ COLUMNS = {
     "mia_auc": "attack AUC",
     "calibrated_auc": "calibrated AUC",
     "rmia_auc": "RMIA AUC",
+    "ulira_auc": "U-LiRA AUC",
     "nomus": "NoMUS",
     "loss_distance": "KS",
     "loss": "test loss",
