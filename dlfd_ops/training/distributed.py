@@ -15,10 +15,23 @@ def gather(part: Tensor) -> Tensor:
     the processes and each part receives the sum of theirs, the result is the gradient of that one scalar. Parts must
     have equal sizes.
     """
-    if not dist.is_available() or not dist.is_initialized() or dist.get_world_size() == 1:
+    if _is_alone():
         return part
     parts: tuple[Tensor, ...] = all_gather(part)  # type: ignore[no-untyped-call]
     return torch.cat(parts)
+
+
+def from_first(value: Tensor) -> Tensor:
+    """Return what rank 0 found, on every process; every process calls it with a value of the same shape and type.
+
+    For what decides how a run goes on: processes see other images, and so each has batch-norm statistics of its own,
+    and close to a threshold two of them would decide differently.
+    """
+    if _is_alone():
+        return value
+    agreed = value.contiguous().clone()
+    dist.broadcast(agreed, src=0)
+    return agreed
 
 
 def unwrapped(model: nn.Module) -> nn.Module:
@@ -26,3 +39,7 @@ def unwrapped(model: nn.Module) -> nn.Module:
     inner = getattr(model, "module", model)
     assert isinstance(inner, nn.Module)
     return inner
+
+
+def _is_alone() -> bool:
+    return not dist.is_available() or not dist.is_initialized() or dist.get_world_size() == 1

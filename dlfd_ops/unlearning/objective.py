@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from dlfd_ops.data.images import LabelledImages
 from dlfd_ops.models.classifier import to_unit
 from dlfd_ops.training.batches import BatchPlan, PlannedPixels
-from dlfd_ops.training.distributed import unwrapped
+from dlfd_ops.training.distributed import from_first, unwrapped
 from dlfd_ops.training.loop import Objective, StepLoss
 from dlfd_ops.unlearning.dlfd.schedule import DynamicForgetting
 from dlfd_ops.unlearning.method import Batch, UnlearningMethod, UnlearningStep
@@ -46,7 +46,7 @@ class UnlearningObjective(Objective):
         retain: the retain set; one pass over it is one epoch.
         forget: the forget set, drawn anew as often as needed.
         anchor: the anchor set, likewise.
-        probe: tells how much is left to forget; runs on every process alike.
+        probe: tells how much is left to forget; runs on every process, and what rank 0 finds holds for all.
         schedule: when the probe runs, and when to push.
         num_steps: of the whole run.
         rank: of this process.
@@ -91,7 +91,7 @@ class UnlearningObjective(Objective):
     def step_loss(self, model: nn.Module, step: int) -> StepLoss:
         """Probe where it is due, then return the method's loss of the step."""
         if self._method.uses_probe and self._schedule.probe_due(step):
-            self._score = self._probe(unwrapped(model))
+            self._score = _agreed(self._probe(unwrapped(model)), model)
         self._set_modes(model)
         push = self._schedule.push(self._score) if self._method.uses_probe else True
         result = self._method.loss(
@@ -138,3 +138,8 @@ class UnlearningObjective(Objective):
         for layer in self._frozen:
             # The layer's own flag: its children may train.
             layer.training = False
+
+
+def _agreed(score: float, model: nn.Module) -> float:
+    device = next(model.parameters()).device
+    return float(from_first(torch.tensor(score, dtype=torch.float64, device=device)))

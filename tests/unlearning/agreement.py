@@ -1,12 +1,15 @@
 """A program: runs every method on the processes that launched it, and saves what rank 0 ends with.
 
-Statistics and dropout of half a batch are not those of the whole, so all methods run in evaluation mode.
+Statistics and dropout of half a batch are not those of the whole, so all methods run in evaluation mode. What decides
+how a run goes on is another thing on each process: the probe's score, and for SalUn the photos that it asks which
+weights are salient. Rank 0's holds.
 """
 
 from __future__ import annotations
 
 import copy
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -46,10 +49,17 @@ def main(folder: Path) -> None:
     start = copy.deepcopy(case.model)
     _save(start, folder / "start.safetensors", accelerator.is_main_process)
     for name in NAMES:
-        method, file = case.method(name, anchored={"batch_norm": "frozen"}), name.replace("/", "-")
+        asked = case if name != "salun" or accelerator.is_main_process else _with_others_to_forget(case)
+        method, file = asked.method(name, anchored={"batch_norm": "frozen"}), name.replace("/", "-")
         method.training_mode = False
         model = case.run(method, copy.deepcopy(start), folder / "checkpoints" / file)
         _save(model, folder / f"{file}.safetensors", accelerator.is_main_process)
+
+
+def _with_others_to_forget(case: Case) -> Case:
+    other = copy.copy(case)
+    other.resources = replace(case.resources, forget=replace(case.forget, images=255 - case.forget.images[:]))
+    return other
 
 
 def _save(model: nn.Module, file: Path, is_main_process: bool) -> None:

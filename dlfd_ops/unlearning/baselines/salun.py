@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from dlfd_ops.data.images import LabelledImages
 from dlfd_ops.models.losses import sample_losses
+from dlfd_ops.training.distributed import from_first
 from dlfd_ops.training.loop import StepLoss
 from dlfd_ops.unlearning.method import Resources, UnlearningMethod, UnlearningStep
 from dlfd_ops.unlearning.passes import GRADIENT_BATCH_SIZE, logits_of, sweep
@@ -42,9 +43,10 @@ class SalUn(UnlearningMethod):
         self._salient: dict[str, Tensor] = {}
 
     def prepare(self, model: nn.Module) -> None:
-        """Find the salient weights."""
+        """Find the salient weights: rank 0 does, as close calls differ between devices."""
         saliency = _forget_gradient(model, self._resources.forget, self._resources.device)
-        self._salient = largest(saliency, self._settings.salient_share)
+        salient = largest(saliency, self._settings.salient_share)
+        self._salient = {name: from_first(chosen) for name, chosen in salient.items()}
 
     def loss(self, model: nn.Module, step: UnlearningStep) -> StepLoss:
         """Return the loss of the wrong labels plus that of the true ones."""
