@@ -6,7 +6,6 @@ from pathlib import Path
 
 import numpy as np
 
-from dlfd_ops.data.images import LabelledImages, load_images
 from dlfd_ops.data.manifest import Manifest
 from dlfd_ops.digest import sha256_json
 from dlfd_ops.evaluation.membership import Losses
@@ -34,32 +33,29 @@ def train_references(params: Params, retain: Manifest, sets: EvaluationSets, lay
     Args:
         params: the sections ``base``, ``train`` and ``evaluate``.
         retain: the samples to train on: those of the retrained model.
-        sets: what to measure them on.
+        sets: what to measure them on; the retain set's images are those that they learn.
         layout: of the repository.
 
     Returns:
         The losses; None where no reference is asked for.
 
     Raises:
-        BadInput: an image is missing, or a label does not fit.
+        BadInput: an image is missing.
     """
     numbers = range(1, params.evaluate.references + 1)
     if not numbers:
         return None
-    data = load_images(retain, params.base.labels)
     rows = []
     for number in numbers:
         seeded = params.base.model_copy(update={"seed": params.base.seed + number})
         checkpoint = layout.checkpoint(f"reference-{number}")
-        rows.append(_reference_losses(params.model_copy(update={"base": seeded}), retain, data, sets, checkpoint))
+        rows.append(_reference_losses(params.model_copy(update={"base": seeded}), retain, sets, checkpoint))
     return ReferenceLosses(**{name: np.stack([row[name] for row in rows]) for name in _SETS})
 
 
-def _reference_losses(
-    params: Params, retain: Manifest, data: LabelledImages, sets: EvaluationSets, private: Path
-) -> dict[str, Losses]:
+def _reference_losses(params: Params, retain: Manifest, sets: EvaluationSets, private: Path) -> dict[str, Losses]:
     accelerator = start_accelerator()
-    model, objective, settings = start_fit(params, retain, data, private.name, accelerator)
+    model, objective, settings = start_fit(params, retain, sets.retain, private.name, accelerator)
     key = sha256_json([private.name, params.base.model_dump(), params.train.model_dump(), retain.digest()])
     checkpoint = ResumeCheckpoint(private, key)
     run_loop(accelerator, model, objective, settings, checkpoint=checkpoint, observer=SilentObserver())
