@@ -143,6 +143,8 @@ def run_loop(
                     seconds = torch.tensor(earlier + time.perf_counter() - started)
                     checkpoint.save(done, model, _plain(optimizer), {**objective.state(), "seconds": seconds})
         objective.finish(model)
+    if accelerator.device.type == "cuda":
+        torch.cuda.synchronize(accelerator.device)  # the card works on when the last step is handed to it
     accelerator.wait_for_everyone()
     # It keeps what it prepared, and a benchmark runs a hundred loops in one process.
     accelerator.free_memory()
