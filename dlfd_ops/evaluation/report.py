@@ -73,22 +73,6 @@ class Judgement(NamedTuple):
     evaluation: ModelEvaluation
 
 
-def evaluate_model(
-    model: Classifier,
-    sets: EvaluationSets,
-    section: EvaluateSection,
-    *,
-    seed: int,
-    device: torch.device | str,
-    references: ReferenceLosses | None = None,
-    progress: str | None = None,
-) -> ModelEvaluation:
-    """Return what :func:`judge_model` finds, without the predictions."""
-    return judge_model(
-        model, sets, section, seed=seed, device=device, references=references, progress=progress
-    ).evaluation
-
-
 def judge_model(
     model: Classifier,
     sets: EvaluationSets,

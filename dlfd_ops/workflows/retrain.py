@@ -6,7 +6,7 @@ from pathlib import Path
 
 from dlfd_ops.data.manifest import read_manifest
 from dlfd_ops.deletion.forget_list import read_forget_list
-from dlfd_ops.evaluation.report import evaluate_model
+from dlfd_ops.evaluation.report import judge_model
 from dlfd_ops.evaluation.results import RetrainedRecord, write_retrained
 from dlfd_ops.params import Params
 from dlfd_ops.workflows.evaluate import load_sets
@@ -31,7 +31,7 @@ def retrain(params: Params, root: Path = Path()) -> None:
     references = train_references(params, retain, sets, layout)
     if not fitted.is_main_process:
         return
-    evaluation = evaluate_model(
+    judged = judge_model(
         fitted.model,
         sets,
         params.evaluate,
@@ -41,6 +41,6 @@ def retrain(params: Params, root: Path = Path()) -> None:
         progress="retrained",
     )
     record = RetrainedRecord(
-        evaluation, round(fitted.seconds, 3), forget_list.digest(), manifest.digest(), references=references
+        judged.evaluation, round(fitted.seconds, 3), forget_list.digest(), manifest.digest(), references=references
     )
     write_retrained(record, layout.metrics("retrained"))

@@ -16,7 +16,7 @@ from dlfd_ops.evaluation.intervals import is_interval_end
 from dlfd_ops.evaluation.people import losses_of
 from dlfd_ops.evaluation.predictions import Predictions, predict, score
 from dlfd_ops.evaluation.reference_attacks import ReferenceLosses
-from dlfd_ops.evaluation.report import EvaluationSets, evaluate_model, summarise
+from dlfd_ops.evaluation.report import EvaluationSets, judge_model, summarise
 from dlfd_ops.models.classifier import Classifier, ModelCard, Output, to_unit
 from dlfd_ops.params import EvaluateSection
 
@@ -174,7 +174,7 @@ def test_a_network_that_saw_is_found_and_one_that_did_not_is_not() -> None:
         for name in ("forget", "validation", "test")
     }
     remembers, knows_nothing = (
-        evaluate_model(model, sets, SECTION, seed=0, device="cpu", references=ReferenceLosses(**losses)).metrics
+        judge_model(model, sets, SECTION, seed=0, device="cpu", references=ReferenceLosses(**losses)).evaluation.metrics
         for model in (saw, did_not)
     )
     assert remembers["mia_auc"] > 0.95

@@ -10,7 +10,7 @@ import torch
 from dlfd_ops.data.images import LabelledImages
 from dlfd_ops.errors import BadInput
 from dlfd_ops.evaluation.predictions import Predictions, score
-from dlfd_ops.evaluation.report import EvaluationSets, ModelEvaluation, evaluate_model, summarise
+from dlfd_ops.evaluation.report import EvaluationSets, ModelEvaluation, judge_model, summarise
 from dlfd_ops.models.classifier import FaceClassifier, ModelCard
 from dlfd_ops.params import EvaluateSection
 
@@ -134,7 +134,7 @@ def test_a_network_that_says_nothing_gives_nothing_away() -> None:
     model = FaceClassifier(ModelCard("resnet18", ("gender",), {"gender": ("one", "other")}, 16))
     torch.nn.init.zeros_(model.head.weight)
     torch.nn.init.zeros_(model.head.bias)
-    found = evaluate_model(model, sets, SECTION, seed=0, device="cpu")
+    found = judge_model(model, sets, SECTION, seed=0, device="cpu").evaluation
     share = {name: float((data.targets == 0).float().mean()) for name, data in vars(sets).items()}
     assert found.metrics["loss"] == found.metrics["loss_forget"] == pytest.approx(math.log(2), abs=1e-6)
     assert found.metrics["mia_auc"] == found.metrics["mia_accuracy"] == 0.5

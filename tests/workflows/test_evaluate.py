@@ -26,7 +26,7 @@ from dlfd_ops.deletion.parent import Parent, write_parent
 from dlfd_ops.errors import BadInput
 from dlfd_ops.evaluation.forgotten import read_forgotten, to_metrics
 from dlfd_ops.evaluation.intervals import is_interval_end
-from dlfd_ops.evaluation.report import ModelEvaluation, evaluate_model
+from dlfd_ops.evaluation.report import ModelEvaluation, judge_model
 from dlfd_ops.evaluation.results import RetrainedRecord, flatten, read_metrics, write_retrained
 from dlfd_ops.models.checkpoint import save_classifier, weights_digest
 from dlfd_ops.models.classifier import FaceClassifier, ModelCard
@@ -60,7 +60,7 @@ class Tiny:
         """Evaluate another model, as the retrain stage does."""
         manifest = read_manifest(self.root / "data/prepared/manifest.parquet")
         sets = load_sets(manifest, self.forget_list.sample_ids, self.params.base.labels)
-        return evaluate_model(_model(seed), sets, self.params.evaluate, seed=0, device="cpu")
+        return judge_model(_model(seed), sets, self.params.evaluate, seed=0, device="cpu").evaluation
 
     def write_record(self, forget_list_digest: str) -> RetrainedRecord:
         """Write ``metrics/retrained.json`` for a forget list."""
@@ -245,8 +245,8 @@ def test_references_of_the_record_attack_every_model_alike(judged: Judged, tmp_p
     assert (references.forget.shape, references.test.shape) == ((2, NUM_FORGET), (2, COUNTS["test"]))
     assert not np.allclose(references.test[0], references.test[1])
     assert not (tiny.root / ".dlfd/checkpoints/reference-1").exists()
-    evaluation = evaluate_model(_model(9), sets, params.evaluate, seed=0, device="cpu", references=references)
-    record = replace(judged.record, evaluation=evaluation, references=references)
+    found = judge_model(_model(9), sets, params.evaluate, seed=0, device="cpu", references=references)
+    record = replace(judged.record, evaluation=found.evaluation, references=references)
     write_retrained(record, tiny.root / "metrics/retrained.json")
     metrics = evaluate(params, tiny.root)
     assert len({frozenset(metrics[name]) for name in MODELS}) == 1
