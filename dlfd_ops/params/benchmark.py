@@ -1,0 +1,39 @@
+"""The section ``benchmark``: methods side by side."""
+
+from __future__ import annotations
+
+from typing import Annotated, Self
+
+from pydantic import Field, JsonValue, model_validator
+
+from dlfd_ops.params.section import Name, Section
+
+YARDSTICKS = ("original", "retrained")
+"""Rows of every benchmark: before unlearning, and trained without the forget list."""
+
+
+class BenchmarkSection(Section):
+    """Methods side by side, on the pipeline's data and forget list."""
+
+    seeds: Annotated[tuple[Annotated[int, Field(ge=0, lt=2**31)], ...], Field(min_length=1, max_length=20)]
+    """One original and one retrained model each: of the initial weights, the batches and the draws of the methods."""
+    methods: Annotated[tuple[Name, ...], Field(min_length=1, max_length=64)]
+    """Names of the rows, in their order: ``original`` and ``retrained`` as yardsticks, and keys of ``trials``."""
+    trials: dict[Name, Annotated[tuple[dict[str, JsonValue], ...], Field(min_length=1, max_length=16)]]
+    """The settings that a method may choose from on the validation people: dotted keys of the section ``unlearn`` ->
+    values, over the ones that stand there."""
+    shadows: Annotated[int, Field(ge=0, le=64)] = 0
+    """Pairs of shadow models for the attack U-LiRA, 0 or at least 2. Each costs two trainings, and two unlearnings a
+    method; 0 leaves the attack out."""
+
+    @model_validator(mode="after")
+    def _fitting(self) -> Self:
+        if sorted(self.methods) != sorted([*YARDSTICKS, *self.trials]):
+            raise ValueError(
+                f"benchmark.methods must list {', '.join(YARDSTICKS)} and every key of benchmark.trials once"
+            )
+        if len(set(self.seeds)) != len(self.seeds):
+            raise ValueError("seeds must differ")
+        if self.shadows == 1:
+            raise ValueError("shadows must be 0 or at least 2: one pair has no spread")
+        return self
