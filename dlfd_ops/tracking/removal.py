@@ -6,18 +6,23 @@ gone. What goes is the logged model: its weights, in every form, and its input e
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
+from pathlib import PurePosixPath
 
-from mlflow.entities import LoggedModel
+from mlflow.entities import FileInfo, LoggedModel
 from mlflow.entities.model_registry import ModelVersion
 from mlflow.exceptions import MlflowException
 from mlflow.protos.databricks_pb2 import RESOURCE_DOES_NOT_EXIST, ErrorCode
+from mlflow.store.artifact.artifact_repo import ArtifactRepository
 from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
+from mlflow.utils.uri import append_to_uri_path
 
-from dlfd_ops.tracking.store import Store
+from dlfd_ops.tracking.store import Store, artifact_is_missing
 
 ERASED_TAG = "dlfd.erased"
+MODELS_FOLDER = "models"
+"""Below the root of an experiment's artifacts MLflow keeps a logged model in ``models/<id>/artifacts``."""
 _PREFIX = "models:/"
 
 
@@ -41,6 +46,9 @@ class StoredModel:
 def stored_models(store: Store, experiment: str, model_name: str) -> list[StoredModel]:
     """Return every logged model of an experiment that still has artifacts, sorted by id.
 
+    Deleting a logged model by hand takes its record away and leaves the files until somebody runs ``mlflow gc``: such
+    a model is found by its folder.
+
     Raises:
         BadInput: the store does not answer.
     """
@@ -49,36 +57,34 @@ def stored_models(store: Store, experiment: str, model_name: str) -> list[Stored
         if found is None:
             return []
         versions = {_model_id(version): version for version in _versions(store, model_name)}
-        models = list(_logged_models(store, str(found.experiment_id)))
+        known = {str(model.model_id): model for model in _logged_models(store, str(found.experiment_id))}
+        places = {model_id: str(model.artifact_location) for model_id, model in known.items()}
+        places |= _places_without_record(store, str(found.artifact_location), known)
         return [
-            _stored(str(model.model_id), versions.get(str(model.model_id)))
-            for model in sorted(models, key=lambda model: str(model.model_id))
-            if _repository(store, model).list_artifacts()
+            _stored(model_id, versions.get(model_id))
+            for model_id, place in sorted(places.items())
+            if _has_files(_repository(store, place))
         ]
 
 
 def has_artifacts(store: Store, model_name: str, version: int) -> bool:
-    """Return whether MLflow still holds files of a version.
+    """Return whether MLflow still holds files of a version, be it that the logged model's record is gone.
 
     Raises:
         BadInput: the store does not answer, or there is no such version.
     """
     with store.answering():
-        model_id = _model_id(store.client.get_model_version(model_name, str(version)))
-        try:
-            model = store.client.get_logged_model(model_id)
-        except MlflowException as error:
-            if error.error_code != ErrorCode.Name(RESOURCE_DOES_NOT_EXIST):
-                raise
-            return False
-        return bool(_repository(store, model).list_artifacts())
+        place = store.client.get_model_version_download_uri(model_name, str(version))
+        model = _logged_model(store, _model_id(store.client.get_model_version(model_name, str(version))))
+        return _has_files(_repository(store, place if model is None else str(model.artifact_location)))
 
 
-def remove_model(store: Store, model_name: str, model_id: str, note: str) -> None:
+def remove_model(store: Store, experiment: str, model_name: str, model_id: str, note: str) -> None:
     """Remove a logged model and its files, and say so on its version; can be repeated.
 
     Args:
         store: where it lies.
+        experiment: name of the experiment that it was logged in.
         model_name: the registered model.
         model_id: of the logged model.
         note: value of the version's tag ``dlfd.erased``.
@@ -87,17 +93,35 @@ def remove_model(store: Store, model_name: str, model_id: str, note: str) -> Non
         BadInput: the store does not answer.
     """
     with store.answering():
-        try:
-            model = store.client.get_logged_model(model_id)
-        except MlflowException as error:
-            if error.error_code != ErrorCode.Name(RESOURCE_DOES_NOT_EXIST):
-                raise
-            return
         for version in _versions(store, model_name):
             if _model_id(version) == model_id:
                 store.client.set_model_version_tag(model_name, str(version.version), ERASED_TAG, note)
-        _repository(store, model).delete_artifacts()
-        store.client.delete_logged_model(model_id)
+        model = _logged_model(store, model_id)
+        found = store.client.get_experiment_by_name(experiment)
+        if model is not None:
+            _delete_files(store, str(model.artifact_location))
+            store.client.delete_logged_model(model_id)
+        elif found is not None:
+            place = _places_without_record(store, str(found.artifact_location), ()).get(model_id)
+            if place is not None:
+                _delete_files(store, place)
+
+
+def _places_without_record(store: Store, root: str, known: Collection[str]) -> dict[str, str]:
+    """Return where the models lie that have files below an experiment's root and no record in any experiment."""
+    folders = _listed(_repository(store, root), MODELS_FOLDER)
+    names = {PurePosixPath(folder.path).name for folder in folders if folder.is_dir} - set(known)
+    gone = [name for name in sorted(names) if _logged_model(store, name) is None]
+    return {name: _below(root, MODELS_FOLDER, name, "artifacts") for name in gone}
+
+
+def _logged_model(store: Store, model_id: str) -> LoggedModel | None:
+    try:
+        return store.client.get_logged_model(model_id)
+    except MlflowException as error:
+        if error.error_code != ErrorCode.Name(RESOURCE_DOES_NOT_EXIST):
+            raise
+        return None
 
 
 def _versions(store: Store, model_name: str) -> Iterable[ModelVersion]:
@@ -120,8 +144,30 @@ def _logged_models(store: Store, experiment_id: str) -> Iterable[LoggedModel]:
             return
 
 
-def _repository(store: Store, model: LoggedModel):  # type: ignore[no-untyped-def]
-    return get_artifact_repository(str(model.artifact_location), tracking_uri=store.uri)
+def _repository(store: Store, place: str) -> ArtifactRepository:
+    return get_artifact_repository(place, tracking_uri=store.uri)
+
+
+def _delete_files(store: Store, place: str) -> None:
+    _repository(store, place).delete_artifacts()  # type: ignore[no-untyped-call]
+
+
+def _below(root: str, *parts: str) -> str:
+    return str(append_to_uri_path(root, *parts))  # type: ignore[no-untyped-call]
+
+
+def _has_files(repository: ArtifactRepository) -> bool:
+    return bool(_listed(repository))
+
+
+def _listed(repository: ArtifactRepository, path: str | None = None) -> Sequence[FileInfo]:
+    try:
+        found: Sequence[FileInfo] = repository.list_artifacts(path)
+        return found
+    except OSError as error:
+        if not artifact_is_missing(error):
+            raise
+        return ()
 
 
 def _model_id(version: ModelVersion) -> str:

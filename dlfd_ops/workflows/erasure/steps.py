@@ -16,6 +16,7 @@ from dlfd_ops.data.identity import SecretKey
 from dlfd_ops.data.manifest import read_manifest
 from dlfd_ops.data.removal import find_leftovers, is_photo, list_files, remove_photos, tables_without
 from dlfd_ops.deletion.erasure import (
+    FOREIGN,
     IN_USE,
     INTENT_FILE,
     WORKING_TREE,
@@ -36,6 +37,7 @@ from dlfd_ops.storage.dvc_files import freeze
 from dlfd_ops.storage.history import read_history, remove_references
 from dlfd_ops.storage.repository import DvcRepository
 from dlfd_ops.tracking.removal import remove_model
+from dlfd_ops.tracking.runs import experiment_name
 from dlfd_ops.tracking.store import open_store
 from dlfd_ops.workflows.certify import certify_again
 from dlfd_ops.workflows.erasure.people import find_people
@@ -151,7 +153,8 @@ def remove_models(work: Work) -> None:
     store = open_store(work.layout.root) if targets else None
     for target in targets:
         if store is not None:
-            remove_model(store, work.params.register_.model_name, target.name, work.intent.plan.digest())
+            name, note = work.params.register_.model_name, work.intent.plan.digest()
+            remove_model(store, experiment_name(work.params), name, target.name, note)
 
 
 def remove_traces(work: Work) -> None:
@@ -273,10 +276,14 @@ def _receipt(work: Work, targets: Sequence[Target]) -> Receipt:
 
 
 def _weights(targets: Sequence[Target]) -> dict[str, str]:
-    """Return what became of the weights that knew one of the people: "removed" everywhere, or "kept" somewhere."""
+    """Return what became of the weights that knew one of the people: "removed" everywhere, or "kept" somewhere.
+
+    Another project's weights in a store that both use are none of the ledger's business.
+    """
+    ours = {target.weights for target in targets if target.weights and target.ground != FOREIGN}
     found: dict[str, str] = {}
     for target in targets:
-        if target.weights and found.get(target.weights) != "kept":
+        if target.weights in ours and found.get(target.weights) != "kept":
             found[target.weights] = target.outcome
     return dict(sorted(found.items()))
 
