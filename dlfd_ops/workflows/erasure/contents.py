@@ -9,15 +9,18 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import PurePosixPath
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 
 from dlfd_ops.data.identity import SecretKey
 from dlfd_ops.data.removal import is_photo
 from dlfd_ops.digest import sha256_bytes
+from dlfd_ops.errors import BadInput
 from dlfd_ops.models.checkpoint import WEIGHTS
 from dlfd_ops.storage.objects import Contents, ObjectStore
 
 MANIFEST = "manifest.parquet"
+_OWNER_COLUMNS = ["sample_id", "subject_key"]
 _SAMPLE_ID_DIGITS = 64
 _OID = re.compile(rb"\b[0-9a-f]{32}(?:\.dir\b)?")
 
@@ -66,18 +69,42 @@ class KnownModel:
 def samples_of(stores: Stores, subject_keys: Collection[str], skip: Collection[str]) -> set[str]:
     """Return the photos that older manifests name for people: photos that were delivered once and no longer are.
 
+    A file of that name without our columns is another project's, and names nobody of ours.
+
     Args:
         stores: where to look.
         subject_keys: every name of the people.
         skip: object ids that need not be read.
+
+    Raises:
+        BadInput: a manifest is damaged.
     """
     found: set[str] = set()
-    for oid in {entries[MANIFEST] for entries in stores.listings.values() if MANIFEST in entries} - set(skip):
+    for oid in sorted({entries[MANIFEST] for entries in stores.listings.values() if MANIFEST in entries} - set(skip)):
         content = stores.read(oid)
         if content is not None:
-            rows = pq.read_table(io.BytesIO(content), columns=["sample_id", "subject_key"]).to_pylist()
-            found |= {row["sample_id"] for row in rows if row["subject_key"] in subject_keys}
+            found |= {sample for sample, subject in _owners(content, oid) if subject in subject_keys}
     return found
+
+
+def _owners(content: bytes, oid: str) -> Iterator[tuple[str, str]]:
+    """Yield sample and person of every row of a manifest; nothing where it is another project's."""
+    try:
+        schema = pq.read_schema(io.BytesIO(content))
+        if not all(name in schema.names and _is_text(schema.field(name).type) for name in _OWNER_COLUMNS):
+            return
+        rows = pq.read_table(io.BytesIO(content), columns=_OWNER_COLUMNS).to_pylist()
+    except (OSError, pa.ArrowException) as error:
+        raise BadInput(
+            f"every {MANIFEST} in the stores must be readable: it may name what is to be erased",
+            received=f"a damaged one, object {oid}",
+            remedy="remove that object, or restore it from another copy",
+        ) from error
+    yield from ((row["sample_id"], row["subject_key"]) for row in rows)
+
+
+def _is_text(kind: pa.DataType) -> bool:
+    return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind))
 
 
 def photos_in(
