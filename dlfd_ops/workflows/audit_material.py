@@ -119,9 +119,7 @@ def _compare_registry(root: Path, events: Sequence[Event], found: Found) -> Veri
     in_use = version_in_use(found.receipt, registered)
     compared = compare_registry(root, registered, in_use, found.receipt, heads)
     compared += compare_served(Layout(root), events) + compare_aliases(root, events, registered)
-    original = found.original if found.receipt is not None else None
-    originals = {found.receipt.original_version: original} if found.receipt is not None and original else {}
-    return compared + compare_erased_models(root, events, registered, originals)
+    return compared + compare_erased_models(root, events, registered, found.receipt, found.original)
 
 
 def _places(root: Path, events: Sequence[Event]) -> dict[tuple[str, int], Place]:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from dlfd_ops.audit.chain import Event
 from dlfd_ops.audit.evidence import Erased, VersionEvidence, facts, weights_gone
+from dlfd_ops.audit.evidence import Receipt as Registration
 from dlfd_ops.audit.verification import MISSING, Finding, Verification
 from dlfd_ops.data.manifest import read_manifest
 from dlfd_ops.deletion.erasure import PREPARED, Receipt, read_receipt, receipt_path
@@ -60,7 +61,11 @@ def compare_stores(layout: Layout, events: Sequence[Event]) -> Verification:
 
 
 def compare_erased_models(
-    root: Path, events: Sequence[Event], registered: Sequence[VersionEvidence], originals: Mapping[int, str]
+    root: Path,
+    events: Sequence[Event],
+    registered: Sequence[VersionEvidence],
+    registration: Registration | None,
+    original: str | None,
 ) -> Verification:
     """Check that MLflow holds nothing of the versions whose weights are erased.
 
@@ -68,7 +73,8 @@ def compare_erased_models(
         root: the repository; versions of another store than the one in use are not checked.
         events: the ledger.
         registered: the versions of the ledger.
-        originals: version of an original of the same model -> digest of its weights.
+        registration: the receipt of the version in use; it says which version the original is.
+        original: digest of the original's weights.
 
     Raises:
         BadInput: the store does not answer.
@@ -79,7 +85,8 @@ def compare_erased_models(
     store = open_store(root)
     ours = [one.registered for one in registered if one.registered.store == store.description]
     wanted = [(one.model_name, one.version, one.weights_digest) for one in ours]
-    wanted += [(name, *original) for name in {one.model_name for one in ours} for original in originals.items()]
+    if registration is not None and registration.store == store.description and original is not None:
+        wanted.append((registration.model_name, registration.original_version, original))
     result = Verification()
     for name, version, digest in sorted(set(wanted)):
         if digest in gone and read_version(store, name, version) is not None:
