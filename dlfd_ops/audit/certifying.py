@@ -12,7 +12,7 @@ from pydantic import ValidationError
 
 from dlfd_ops.audit.certificates import Signed, recorded_digest, version_certificate
 from dlfd_ops.audit.chain import Event
-from dlfd_ops.audit.evidence import VersionEvidence
+from dlfd_ops.audit.evidence import Erased, VersionEvidence, facts
 from dlfd_ops.audit.statement import (
     DataVersion,
     Erasure,
@@ -239,32 +239,32 @@ def _not_fulfilled(request_id: str, received: str) -> CheckFailed:
     )
 
 
-def _erased(events: Sequence[Event], request_ids: Sequence[str]) -> list[Event]:
-    return [
-        event for event in events if event.kind == "erased" and set(event.data["request_ids"]).intersection(request_ids)
-    ]
+def _erased(events: Sequence[Event], request_ids: Sequence[str]) -> list[tuple[str, Erased]]:
+    """Return when and what for every erasure that is about one of the requests."""
+    wanted = set(request_ids)
+    return [(at, fact) for at, fact in facts(events, "erased", Erased) if wanted.intersection(fact.request_ids)]
 
 
 def _erasures(events: Sequence[Event], request_ids: Sequence[str]) -> tuple[Erasure, ...]:
     return tuple(
         Erasure(
-            at=event.at,
-            requests=len(event.data["request_ids"]),
-            receipt_digest=event.data["receipt_digest"],
+            at=at,
+            requests=len(fact.request_ids),
+            receipt_digest=fact.receipt_digest,
             stores=tuple(
                 StoreErasure(store=store, removed=outcomes.get("removed", 0), kept=outcomes.get("kept", 0))
-                for store, outcomes in sorted(event.data["objects"].items())
+                for store, outcomes in sorted(fact.objects.items())
             ),
-            kept=tuple(Kept(ground=ground, objects=number) for ground, number in sorted(event.data["kept"].items())),
-            not_reached=tuple(event.data["not_reached"]),
+            kept=tuple(Kept(ground=ground, objects=number) for ground, number in sorted(fact.kept.items())),
+            not_reached=fact.not_reached,
         )
-        for event in _erased(events, request_ids)
+        for at, fact in _erased(events, request_ids)
     )
 
 
 def _manifest_after(events: Sequence[Event], request_ids: Sequence[str]) -> str | None:
     found = _erased(events, request_ids)
-    return found[-1].data["manifest_after"] if found else None
+    return found[-1][1].manifest_after if found else None
 
 
 def _told(fact: Fact | None, version: str, stage: str) -> Fact:

@@ -89,6 +89,7 @@ def compose(material: Material, *, as_of: date, due_soon_days: int) -> Report:
     in_use = version_in_use(material.receipt, versions(material.events))
     rows = request_rows(material, as_of=as_of, due_soon_days=due_soon_days)
     nodes = version_nodes(material)
+    metrics, losses = _measured(material, in_use)
     return Report(
         as_of=as_of,
         summary=_summary(tuple(rows.values()), material),
@@ -98,10 +99,10 @@ def compose(material: Material, *, as_of: date, due_soon_days: int) -> Report:
         lineage=nodes,
         promotions=promotion_rows(material.events),
         erasures=erasure_rows(material.events, material.receipts),
-        numbers=number_rows(_numbers(material, in_use)),
-        seconds=dict(material.metrics.get("seconds", {})),
+        numbers=number_rows(metrics),
+        seconds=dict(metrics.get("seconds", {})),
         gate=gate_verdict(in_use.gated) if in_use else None,
-        losses=loss_figure(material.losses),
+        losses=loss_figure(losses),
         timeline=timeline(material.events),
     )
 
@@ -150,22 +151,27 @@ def dossiers(material: Material, rows: Sequence[RequestRow], nodes: Sequence[Ver
     )
 
 
-def _numbers(material: Material, in_use: VersionEvidence | None) -> Metrics:
-    """Return the numbers to show: the newest, unless they are about other people than the version forgot.
+def _measured(material: Material, in_use: VersionEvidence | None) -> tuple[Metrics, Losses]:
+    """Return the numbers and the losses to show: the newest, unless they are about others than the version forgot.
 
-    After an erasure the same weights are measured again, on nobody: the numbers of the verdict say more then.
+    After an erasure the same weights are measured again, on nobody: the numbers of the verdict say more then. The
+    ledger holds these numbers, and neither losses nor how long anything took.
     """
     if in_use is None or in_use.evaluated is None:
-        return material.metrics
-    weights = in_use.registered.weights_digest
-    measured = [fact for _, fact in facts(material.events, "evaluated", Evaluated) if fact.weights_digest == weights]
-    if measured[-1].forget_list_digest == in_use.registered.forget_list_digest:
-        return material.metrics
+        return material.metrics, material.losses
+    version = in_use.registered
+    lists = [
+        fact.forget_list_digest
+        for _, fact in facts(material.events, "evaluated", Evaluated)
+        if fact.weights_digest == version.weights_digest
+    ]
+    if lists[-1:] == [version.forget_list_digest]:
+        return material.metrics, material.losses
     nested: dict[str, dict[str, float | None]] = {}
     for name, value in in_use.evaluated.metrics.items():
         model, _, metric = name.partition(".")
         nested.setdefault(model, {})[metric] = value
-    return nested
+    return nested, {}
 
 
 def _worth_details(rows: Mapping[str, RequestRow]) -> tuple[RequestRow, ...]:

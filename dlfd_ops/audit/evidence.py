@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Literal, TypeVar
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, ValidationError
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
 
 from dlfd_ops.audit.chain import Event
 from dlfd_ops.errors import BadInput
@@ -145,9 +145,9 @@ class Erased(Facts):
         plan_digest: of the plan that was carried out; the receipt's file is named by it.
         receipt_digest: SHA-256 of the receipt, which tells every object.
         objects: store -> outcome -> number of objects.
-        kept: why objects were kept -> how many.
+        kept: why objects were kept -> how many; empty in ledgers from before it was told.
         weights: SHA-256 of weights that knew one of the people -> "removed" from every store that was reached, or
-            "kept" in one.
+            "kept" in one; empty in ledgers from before it was told.
         not_reached: where their data may still lie.
     """
 
@@ -157,8 +157,8 @@ class Erased(Facts):
     plan_digest: str
     receipt_digest: str
     objects: dict[str, dict[str, int]]
-    kept: dict[str, int]
-    weights: dict[str, Literal["removed", "kept"]]
+    kept: dict[str, int] = Field(default_factory=dict)
+    weights: dict[str, Literal["removed", "kept"]] = Field(default_factory=dict)
     not_reached: tuple[str, ...]
 
 

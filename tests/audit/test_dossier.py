@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from dlfd_ops.audit.composing import MAX_DETAILS, Material, compose, dossiers, request_rows, version_nodes
 from dlfd_ops.audit.deadlines_figure import MAX_ROWS, MAX_TICKS, draw_deadlines
 from dlfd_ops.audit.dossier import Dossier, RequestRow, image_answer
-from dlfd_ops.audit.evidence import Receipt
+from dlfd_ops.audit.evidence import Receipt, check_facts
 from dlfd_ops.audit.ledger import Ledger
 from dlfd_ops.audit.rendering import render
 from dlfd_ops.audit.stores import Photos
@@ -160,6 +160,28 @@ def test_a_measurement_of_nobody_replaces_none(material: Material, history: Ledg
     assert about(events, REQUESTS[0]).attack_auc == 0.53
     numbers = compose(events, as_of=TODAY, due_soon_days=7).numbers
     assert [(row.original, row.unlearned) for row in numbers if row.metric == "mia_auc"] == [(0.75, 0.53)]
+
+
+def test_numbers_losses_and_durations_are_of_one_measurement(material: Material, history: Ledger) -> None:
+    """Where the numbers come from the ledger, the newest files are about somebody else: none of them is shown."""
+    losses = {"unlearned": {"forget": [0.4, 1.2], "test": [0.6, 1.1]}}
+    newest = replace(material, metrics={"seconds": {"unlearn": 40.0}}, losses=losses)
+    shown = compose(newest, as_of=TODAY, due_soon_days=7)
+    assert (shown.seconds, shown.losses is None) == ({"unlearn": 40.0}, False)
+    nobody = {"weights_digest": UNLEARNED, "forget_list_digest": "0" * 64, "metrics": {"unlearned.mia_auc": 0.5}}
+    history.append("evaluated", nobody)
+    after = compose(replace(newest, events=history.events()), as_of=TODAY, due_soon_days=7)
+    assert (after.seconds, after.losses) == ({}, None)
+
+
+def test_an_erasure_of_an_older_ledger_is_read(material: Material, history: Ledger) -> None:
+    """Before grounds and weights were told, the event had neither: the report and the certificates do without."""
+    event = history.append("erased", erased())
+    older = replace(event, data={name: value for name, value in event.data.items() if name not in ("kept", "weights")})
+    events = [*history.events()[:-1], older]
+    found = about(replace(material, events=events), REQUESTS[0])
+    assert [(one.removed, one.kept, one.grounds) for one in found.erasures] == [(72, 1, ())]
+    check_facts(events)
 
 
 def test_a_report_goes_into_as_many_requests_as_fit(ledger: Ledger) -> None:
