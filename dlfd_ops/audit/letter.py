@@ -112,22 +112,39 @@ def _asked(said: RequestCertificate) -> _Section:
     return _Section("What you asked for", (f"You asked {whom}.",))
 
 
+def _trained(said: RequestCertificate) -> bool | None:
+    """Return whether the model had been trained with photos of this request; None where the certificate is silent.
+
+    A request's own numbers are measured on its training photos, so a request without one has none.
+    """
+    measured = {name.split(".")[1] for name in said.metrics if name.startswith("forgotten.")}
+    return said.request.request_id in measured if measured else None
+
+
 def _done(said: RequestCertificate) -> _Section:
-    what = "your photos" if said.request.target == "subject" else "these photos"
+    yours = said.request.target == "subject"
+    what, ready = "your photos" if yours else "these photos", _day(said.request.fulfilled_at)
+    done = {
+        True: f"We changed the model so that it forgets what it had learned from {what}. The changed model has been "
+        f"ready since {ready}.",
+        False: f"By our records the model had not been trained with {'any photo of you' if yours else 'these photos'}, "
+        f"so it had learned nothing from {what} that it could forget. Since {ready} your request counts as answered.",
+        None: f"We changed the model so that it forgets what it may have learned from {what}. The changed model has "
+        f"been ready since {ready}.",
+    }
     late = (
         "This was later than the date by which we should have answered. We apologise for the delay.",
     ) * said.request.late
     return _Section(
         "What we did",
-        (
-            f"We changed the model so that it forgets what it had learned from {what}. The changed model has been "
-            f"ready since {_day(said.request.fulfilled_at)}.",
-            *late,
-        ),
+        (done[_trained(said)], *late),
     )
 
 
 def _evidence(said: RequestCertificate) -> _Section:
+    if _trained(said) is False:
+        looked = "We looked for them among the photos that the model was trained with, and found none of them there."
+        return _Section("How we know", (looked, "This is evidence and not proof: we keep these records ourselves."))
     return _Section(
         "How we know",
         (

@@ -121,6 +121,31 @@ def test_what_is_not_known_is_not_claimed() -> None:
     assert "the photos that you named" in text
 
 
+OTHERS, MINE = "forgotten.req-ffffffffffff.images", "forgotten.req-0123456789ab.images"
+
+
+@pytest.mark.parametrize("target", ["subject", "samples"])
+@pytest.mark.parametrize(
+    ("measured", "said"),
+    [
+        ({OTHERS: 4.0, MINE: 9.0}, "forgets what it had learned from"),
+        ({OTHERS: 4.0}, "the model had not been trained with"),
+        ({}, "forgets what it may have learned from"),
+    ],
+    ids=["trained on", "never trained on", "not told"],
+)
+def test_nobody_is_told_of_learning_that_the_records_do_not_show(
+    measured: dict[str, float], said: str, target: str
+) -> None:
+    """A request without a training photo has no numbers of its own: its letter claims no forgetting and no test."""
+    request = statement().predicate.request.model_dump(mode="json") | {"target": target}
+    metrics = {"original.mia_auc": 0.76, "unlearned.mia_auc": 0.531, **measured}
+    text = " ".join(write_letter(statement(metrics=metrics, request=request), CERTIFICATE, DIGEST).text.split())
+    assert said in text
+    assert ("76 % of the pairs" in text) == (said != "the model had not been trained with")
+    assert "evidence and not proof" in text
+
+
 @pytest.mark.parametrize("name", PUBLISHED)
 def test_the_published_schema_is_that_of_the_code(name: str) -> None:
     """A schema that drifted is written anew with: python -m dlfd_ops.audit.schemas docs/schemas."""
