@@ -76,6 +76,7 @@ def _document(planned: Planned) -> dict[str, object]:
 
 
 def _show(planned: Planned) -> None:
+    from dlfd_ops.audit.timeline import count
     from dlfd_ops.deletion.erasure import count_by_kind
 
     plan = planned.plan
@@ -84,6 +85,11 @@ def _show(planned: Planned) -> None:
     click.echo(f"requests  {len(plan.request_ids)}: {', '.join(plan.request_ids)}")
     for (outcome, store, kind, ground), number in count_by_kind(plan.items):
         click.echo(f"{outcome:8}  {number} {kind}, {store}" + (f" ({ground})" if ground else ""))
+    if plan.merged_names:
+        also = count(plan.merged_names, "name")
+        click.echo(
+            f"also      {also} that nobody asked about: names that share a photo are one person, and go together"
+        )
     if plan.unreadable_revisions:
         newest = plan.unreadable_revisions[0][:12]
         click.echo(f"revisions {len(plan.unreadable_revisions)} can no longer be checked out with DVC, newest {newest}")

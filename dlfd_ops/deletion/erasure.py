@@ -87,6 +87,8 @@ class Plan(_Value):
         key_id: public id of the key behind the keyed hashes.
         request_ids: the fulfilled requests whose data go.
         items: every object that was found, sorted.
+        merged_names: number of names that nobody asked about and that go all the same: they share a photo with
+            somebody who asked, and names that share a photo are one person.
         unreadable_revisions: commits that DVC can no longer check out completely, the newest first.
         not_reached: where their data may still lie.
     """
@@ -95,6 +97,7 @@ class Plan(_Value):
     key_id: KeyId
     request_ids: tuple[RequestId, ...]
     items: tuple[Item, ...]
+    merged_names: Annotated[int, Field(ge=0)] = 0
     unreadable_revisions: tuple[str, ...]
     not_reached: tuple[str, ...]
 

@@ -60,6 +60,7 @@ def plan_erasure(params: Params) -> Planned:
     Raises:
         BadInput: no request is fulfilled, the pipeline is not up to date, a store can't be read, a version in use
             still knows somebody, or it is not certain what must stay.
+        CheckFailed: the ledger is not intact.
     """
     with _settled() as (layout, repository, _):
         intent, interrupted = _intent(params, layout, repository)
@@ -83,7 +84,7 @@ def run_erasure(
 
     Raises:
         BadInput: as :func:`plan_erasure`, or the signing key is not at hand.
-        CheckFailed: the plan is another than the one reviewed, or something was left.
+        CheckFailed: the ledger is not intact, the plan is another than the one reviewed, or something was left.
     """
     done = _carry_out(params, approve, expected, steps)
     settle()  # what was pinned is tracked as filing a request does it
@@ -120,6 +121,7 @@ def _intent(params: Params, layout: Layout, repository: DvcRepository) -> tuple[
     if interrupted is not None:
         return interrupted, True
     key = project_key()
+    _check_ledger(layout)
     repository.check_up_to_date(layout.prepared)
     people = find_people(layout, key)
     if not people.asked:
@@ -130,6 +132,17 @@ def _intent(params: Params, layout: Layout, repository: DvcRepository) -> tuple[
         )
     around = Surroundings(params, layout, key, repository, read_history(layout.root), people)
     return Planner(around).intent(), False
+
+
+def _check_ledger(layout: Layout) -> None:
+    """Check the chain: what the ledger calls fulfilled is what goes for good."""
+    problem = next((one for one in Ledger(layout.ledger).verify() if not one.recoverable), None)
+    if problem is not None:
+        raise CheckFailed(
+            "the ledger that says whose data may go must be intact",
+            received=str(problem),
+            remedy="run `dlfd-ops audit verify`, and restore audit/ledger.jsonl from git",
+        )
 
 
 def _check_reviewed(plan: Plan, expected: str | None) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import hashlib
+import io
 import json
 import subprocess
 from collections.abc import Iterator
@@ -13,6 +14,8 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import boto3
+import pyarrow as pa
+import pyarrow.parquet as pq
 import yaml
 from dvc.repo import Repo
 from mlflow import MlflowClient
@@ -39,6 +42,7 @@ RAW = Path("data/raw")
 NUMBERS = {"accuracy": 0.75, "accuracy_forget": 0.5, "mia_auc": 0.5}
 MODEL = "face-tiny"
 OLDER_WEIGHTS = "weights of an original that was trained before"
+FOREIGN_WEIGHTS = "weights of another project, in a remote that both use"
 WEIGHTS_OF = {"original": "weights of the original in use", "unlearned": "weights that forgot"}
 STAGES = {
     "prepare": {
@@ -73,6 +77,7 @@ class Estate:
         subjects: raw ids of the people to erase.
         photos: their raw photos, older deliveries included: content by SHA-256.
         neighbour: raw id of a person whose prepared image equals that of somebody who is erased.
+        second_name: raw id of another name of the first of the people.
         request_ids: the fulfilled requests.
     """
 
@@ -84,6 +89,7 @@ class Estate:
     subjects: tuple[str, ...] = ()
     photos: dict[str, bytes] = field(default_factory=dict)
     neighbour: str = "person-neighbour"
+    second_name: str = "person-again"
     request_ids: tuple[str, ...] = ()
 
     @property
@@ -132,6 +138,7 @@ def build(top: Path, root: Path, address: str, bucket: str) -> Estate:
     for name, weights in WEIGHTS_OF.items():
         write_text(Path("models") / name / WEIGHTS, weights)
     _settle("second delivery")
+    _share_the_disk(estate.top / "disk")
     _fulfil(estate)
     return estate
 
@@ -179,14 +186,18 @@ def _configure(estate: Estate) -> None:
 
 
 def _plant(estate: Estate) -> None:
-    """Give the neighbour a photo with other bytes and the same pixels as one that will be erased."""
+    """Give the neighbour a photo with other bytes and the same pixels as one that will be erased.
+
+    That one is also filed under a second name, which makes the two names one person.
+    """
     table = rows()
     theirs = next(row for row in table if row["subject_id"] == estate.subjects[0])
     comment = PngImagePlugin.PngInfo()
     comment.add_text("Comment", "another file, the same picture")
     with Image.open(RAW / theirs["image"]) as image:
         image.save(RAW / "images" / "neighbour.png", pnginfo=comment)
-    write_rows([*table, {**theirs, "image": "images/neighbour.png", "subject_id": estate.neighbour}])
+    second = {**theirs, "subject_id": estate.second_name}
+    write_rows([*table, second, {**theirs, "image": "images/neighbour.png", "subject_id": estate.neighbour}])
 
 
 def _collect(estate: Estate) -> None:
@@ -214,6 +225,25 @@ def _settle(message: str) -> None:
             repo.push(remote=remote, run_cache=True)
     git("add", "--all")
     git("commit", "--quiet", "--message", message)
+
+
+def _share_the_disk(disk: Path) -> None:
+    """Put the model and the manifest of another project, made with other software, into the remote on disk."""
+    stream = io.BytesIO()
+    pq.write_table(pa.table({"file": ["a.png"]}), stream)
+    write_text(disk / "files/md5/00/part.tmp", "what a transfer left")
+    for name, content in ((WEIGHTS, FOREIGN_WEIGHTS.encode()), ("manifest.parquet", stream.getvalue())):
+        entry = {"md5": _put(disk, content), "relpath": name}
+        _put(disk, json.dumps([entry]).encode(), ".dir")
+
+
+def _put(disk: Path, content: bytes, ending: str = "") -> str:
+    """Store a content as DVC does; return its MD5."""
+    oid = hashlib.md5(content).hexdigest()
+    path = disk / "files/md5" / oid[:2] / (oid[2:] + ending)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(content)
+    return oid
 
 
 def _fulfil(estate: Estate) -> None:

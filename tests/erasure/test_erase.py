@@ -18,12 +18,12 @@ from dlfd_ops.audit.verification import MANIFEST, ORIGINAL, Found, compare_files
 from dlfd_ops.cli import main
 from dlfd_ops.data.identity import project_key
 from dlfd_ops.data.manifest import read_manifest
-from dlfd_ops.deletion.erasure import INTENT_FILE, SHARED, Receipt
+from dlfd_ops.deletion.erasure import FOREIGN, INTENT_FILE, SHARED, Receipt
 from dlfd_ops.deletion.parent import read_parent
 from dlfd_ops.deletion.suppression import read_suppression
 from dlfd_ops.digest import sha256_bytes, sha256_file
 from dlfd_ops.errors import BadInput, CheckFailed
-from dlfd_ops.files import write_text
+from dlfd_ops.files import write_bytes, write_text
 from dlfd_ops.tracking.removal import ERASED_TAG, stored_models
 from dlfd_ops.tracking.store import open_store
 from dlfd_ops.tracking.versions import CERTIFICATE_TAG
@@ -34,7 +34,7 @@ from dlfd_ops.workflows.erase import Planned, plan_erasure, run_erasure
 from dlfd_ops.workflows.erasure.steps import STEPS
 from dlfd_ops.workflows.layout import Layout
 from dlfd_ops.workflows.retired import read_retired
-from tests.erasure.estate import MODEL, NUMBERS, RAW, WEIGHTS_OF, Estate, git, rows
+from tests.erasure.estate import FOREIGN_WEIGHTS, MODEL, NUMBERS, RAW, WEIGHTS_OF, Estate, git, rows
 
 
 def yes(planned: Planned) -> None:
@@ -85,8 +85,27 @@ def test_a_plan_changes_nothing_and_is_the_same_twice(served: Estate) -> None:
         assert len({item.object for item in found}) == len(served.photos)
         assert sum(item.ground == SHARED for item in found) == 1
         models = [item for item in plan.items if item.store == store and item.kind == "model"]
-        assert [item.outcome for item in models] == ["remove"] * 6, "two originals and a trial: folder and weights"
+        ours = [item.outcome for item in models if item.ground != FOREIGN]
+        assert ours == ["remove"] * 6, "two originals and a trial: folder and weights"
+        assert len(models) - len(ours) == (2 if store == "DVC remote disk" else 0), "another project's"
     assert len(plan.unreadable_revisions) == 3
+    assert plan.merged_names == 1
+    assert "also      1 name that nobody asked about" in CliRunner().invoke(main, ["erase", "plan"]).stdout
+    assert "DVC remote disk: what interrupted transfers, maybe of others, left there (1)" in plan.not_reached
+
+
+def test_a_ledger_that_was_changed_stops_it(served: Estate) -> None:
+    """Whose data may go is what it says, so it must be what the commands wrote: one line, exit status 1."""
+    path = Ledger().path
+    kept = path.read_bytes()
+    path.write_bytes(kept.replace(b'"passed":true', b'"passed": true', 1))
+    try:
+        result = CliRunner().invoke(main, ["erase", "plan"])
+    finally:
+        write_bytes(path, kept)
+    assert result.exit_code == 1
+    assert "must be intact" in result.output
+    assert len(result.output.splitlines()) == 1
 
 
 def test_a_held_dvc_lock_stops_it(served: Estate) -> None:
@@ -105,6 +124,20 @@ def test_a_remote_that_does_not_answer_stops_it(served: Estate) -> None:
             run_erasure(served.params, approve=no)
     finally:
         config.write_text(kept)
+
+
+def test_prepared_data_that_the_cache_does_not_list_stop_it(served: Estate) -> None:
+    """What stays is told by listings: the current one must be among them, be it that a remote has it too."""
+    with Repo(".") as repo:
+        (output,) = repo.find_outs_by_path("data/prepared")
+        listing = Path(output.cache_path)
+    kept = listing.read_bytes()
+    listing.unlink()
+    try:
+        with pytest.raises(BadInput, match="run dvc repro"):
+            plan_erasure(served.params)
+    finally:
+        write_bytes(listing, kept)
 
 
 def test_another_plan_than_the_reviewed_one_is_refused(served: Estate) -> None:
@@ -139,7 +172,7 @@ def test_no_store_holds_a_photo_or_its_digest_afterwards(erased: Estate) -> None
 def test_no_row_tells_about_them(erased: Estate) -> None:
     """The raw table keeps everybody else, the manifest too; the cache holds no older table."""
     people = {row["subject_id"] for row in rows()}
-    assert not people & set(erased.subjects)
+    assert not people & {*erased.subjects, erased.second_name}
     assert erased.neighbour in people
     assert len(read_manifest(Path("data/prepared/manifest.parquet"))) == len(rows())
     names = [subject.encode() for subject in erased.subjects]
@@ -198,6 +231,8 @@ def test_the_receipt_stands_in_the_ledger(erased: Estate) -> None:
     assert data["manifest_after"] == read_manifest(Path("data/prepared/manifest.parquet")).digest()
     assert {item.outcome for item in receipt.items} == {"removed", "kept"}
     assert sum(map(sum, (counts.values() for counts in data["objects"].values()))) == len(receipt.items)
+    assert data["weights"].get(sha256_bytes(WEIGHTS_OF["original"].encode())) == "removed"
+    assert sha256_bytes(FOREIGN_WEIGHTS.encode()) not in data["weights"]
 
 
 def test_the_audit_expects_the_data_without_them(erased: Estate) -> None:
@@ -239,7 +274,7 @@ def test_certificates_and_letters_say_what_was_erased(erased: Estate) -> None:
         assert {one.store: {"removed": one.removed, "kept": one.kept} for one in erasure.stores} == {
             store: {"removed": 0, "kept": 0} | counts for store, counts in event.data["objects"].items()
         }
-        assert [one.ground for one in erasure.kept] == [SHARED]
+        assert [one.ground for one in erasure.kept] == [SHARED, FOREIGN]
         assert list(erasure.not_reached) == event.data["not_reached"]
         assert "we deleted the photos" in Path(f"audit/certificates/{request_id}.txt").read_text()
     assert compare_certificates(layout, Ledger().events()).findings == ()

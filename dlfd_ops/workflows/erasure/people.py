@@ -44,10 +44,13 @@ class People:
     Attributes:
         asked: one entry a request, sorted.
         manifest: of the prepared data.
+        merged_names: number of names that nobody asked about, and that are one person with somebody who did: in the
+            data as they are, they share a photo.
     """
 
     asked: tuple[Asked, ...]
     manifest: Manifest
+    merged_names: int
 
     @property
     def request_ids(self) -> tuple[str, ...]:
@@ -88,6 +91,7 @@ def find_people(layout: Layout, key: SecretKey) -> People:
     fulfilled = [request for request in requests if statuses[request.request_id].state == "fulfilled"]
     suppressed = read_suppression(layout.root / SUPPRESSION_FILE)
     names = _names(read_aliases(layout.root / ALIASES_FILE).items())
+    filed = {request.subject_key for request in fulfilled if request.subject_key is not None}
     return People(
         tuple(
             sorted(
@@ -96,6 +100,7 @@ def find_people(layout: Layout, key: SecretKey) -> People:
             )
         ),
         manifest,
+        len(frozenset().union(*(names.get(subject, frozenset()) for subject in filed)) - filed),
     )
 
 

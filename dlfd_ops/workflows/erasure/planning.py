@@ -63,6 +63,7 @@ class Planner:
             key_id=around.key.key_id,
             request_ids=around.people.request_ids,
             items=tuple(target.item() for target in targets),
+            merged_names=around.people.merged_names,
             unreadable_revisions=tuple(around.history.recording(self._gone(targets))),
             not_reached=self._not_reached(),
         )
@@ -192,4 +193,9 @@ class Planner:
     def _not_reached(self) -> tuple[str, ...]:
         versioned = self._around.repository.remotes().versioned
         found = [f"DVC remote {name}: it keeps versions, remove them with its provider's tools" for name in versioned]
+        found += [
+            f"{store.name}: what interrupted transfers, maybe of others, left there ({len(contents.temporary)})"
+            for store, contents in self._survey.stores.contents.items()
+            if contents.temporary and not store.own
+        ]
         return (*found, *NEVER_REACHED)
