@@ -161,3 +161,14 @@ def _refusal(read: Callable[[], object]) -> DlfdError | None:
     except DlfdError as error:
         return error
     return None
+
+
+@pytest.mark.parametrize("read", [read_manifest, read_forget_list])
+def test_a_table_that_is_a_folder_is_not_gathered_from_it(read: Callable[[Path], object], tmp_path: Path) -> None:
+    """Behind a link outwards may lie a whole disk: nothing below it is read."""
+    outside = tmp_path / "outside/deeper"
+    outside.mkdir(parents=True)
+    pq.write_table(pa.table({"sample_id": ["s"], "request_ids": [["r"]], "earlier": [False]}), outside / "a.parquet")
+    (tmp_path / "link.parquet").symlink_to(tmp_path / "outside", target_is_directory=True)
+    with pytest.raises(DlfdError, match="received FileNotFoundError"):
+        read(tmp_path / "link.parquet")

@@ -114,6 +114,8 @@ def read_manifest(path: Path) -> Manifest:
     import pyarrow.parquet as pq
 
     try:
+        if not path.is_file():  # of a folder, be it behind a link, pyarrow would read every file below it
+            raise FileNotFoundError(path)
         table = pq.read_table(path)
     except (OSError, pa.ArrowException) as error:
         raise BadInput(

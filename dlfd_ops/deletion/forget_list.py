@@ -220,6 +220,8 @@ def read_forget_list(path: Path) -> ForgetList:
     import pyarrow.parquet as pq
 
     try:
+        if not path.is_file():  # of a folder, be it behind a link, pyarrow would read every file below it
+            raise FileNotFoundError(path)
         table = pq.read_table(path)
         rows, earlier = (
             tuple(

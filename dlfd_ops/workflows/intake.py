@@ -14,6 +14,7 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from dlfd_ops.audit.ledger import Ledger
+from dlfd_ops.audit.timeline import printable
 from dlfd_ops.deletion.parent import PARENT_FILE, PARENT_MODEL, Parent, read_parent, write_note, write_parent
 from dlfd_ops.deletion.requests import REQUESTS_FILE, DeletionRequest, read_requests, write_requests
 from dlfd_ops.deletion.status import RequestStatus, received_data, request_statuses
@@ -45,7 +46,7 @@ class Intake:
         if lost:
             raise BadInput(
                 f"{REQUESTS_FILE} must hold every request of the ledger",
-                received=f"{len(lost)} missing, {min(lost)} among them",
+                received=f"{len(lost)} missing, {printable(min(lost), limit=80)} among them",
                 remedy="restore it with dvc checkout (in a fresh clone: dvc pull)",
             )
 

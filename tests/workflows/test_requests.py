@@ -227,6 +227,17 @@ def test_an_older_intake_is_refused(repository: Path) -> None:
     assert len(list_requests()) == 2
 
 
+def test_a_hostile_ledger_gets_one_short_line(repository: Path) -> None:
+    """An id of another length, with control characters in it, is cut and printable."""
+    add_requests([WISH])
+    data = next(event.data for event in Ledger().events() if event.kind == "received")
+    Ledger().append("received", data | {"request_id": "\x1b[2J\n" + "a" * 10_000})
+    with pytest.raises(BadInput, match="1 missing") as raised:
+        add_requests([Wish("gdpr", subject="third")])
+    assert len(str(raised.value)) < 300
+    assert str(raised.value).isprintable()
+
+
 def test_decisions_are_recorded_once(repository: Path) -> None:
     """Acknowledging and extending twice are one event each, and the due date moves to the legal limit."""
     yesterday = datetime.now(UTC) - timedelta(days=1)
