@@ -46,7 +46,7 @@ CLASSES = 8
 
 
 class Ready:
-    """Pixels whose every row is one that lies ready: what input costs when it costs nothing."""
+    """Pixels whose every row is one that lies ready on the device: what input costs when it costs nothing."""
 
     def __init__(self, count: int, one: torch.Tensor) -> None:
         self.shape = torch.Size((count, *one.shape))
@@ -79,7 +79,7 @@ class Bench:
         stored = StoredPixels([self._folder / f"{number}.png" for number in range(self._count)], self._size)
         if kind == "disk":
             return stored
-        return stored[:] if kind == "memory" else Ready(self._count, stored[:1][0])
+        return stored[:] if kind == "memory" else Ready(self._count, stored[:1][0].to(self.accelerator.device))
 
     def read(self, pixels: Pixels) -> None:
         """Make the batches of an epoch."""
