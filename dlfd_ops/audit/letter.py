@@ -143,7 +143,8 @@ def _done(said: RequestCertificate) -> _Section:
 
 def _evidence(said: RequestCertificate) -> _Section:
     if _trained(said) is False:
-        looked = "We looked for them among the photos that the model was trained with, and found none of them there."
+        what = "photos of you" if said.request.target == "subject" else "these photos"
+        looked = f"We looked for {what} among the photos that the model was trained with, and found none there."
         return _Section("How we know", (looked, "This is evidence and not proof: we keep these records ourselves."))
     return _Section(
         "How we know",
