@@ -29,15 +29,15 @@ class Mark:
 
     Attributes:
         auc: of the membership attack.
-        auc_deviation: of it.
+        auc_deviation: of it; None for one seed.
         accuracy: on test.
-        accuracy_deviation: of it.
+        accuracy_deviation: likewise.
     """
 
     auc: float
-    auc_deviation: float
+    auc_deviation: float | None
     accuracy: float
-    accuracy_deviation: float
+    accuracy_deviation: float | None
 
 
 def draw_scatter(marks: Mapping[str, Mark], highlighted: str, stem: Path) -> None:

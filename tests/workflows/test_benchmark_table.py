@@ -32,8 +32,10 @@ def test_mean_and_sample_deviation() -> None:
 
 
 def test_one_seed_has_no_spread() -> None:
-    """A single cell is its own mean."""
-    assert row_of([cell("scrub", 0, accuracy=0.5)]).metrics["accuracy"].deviation == 0.0
+    """A single cell is its own mean, and nothing is said of a spread that nobody measured."""
+    row = row_of([cell("scrub", 0, accuracy=0.5)])
+    assert str(row.metrics["accuracy"]) == "0.500"
+    assert "accuracy_deviation" not in to_json([row])["scrub"]
 
 
 def test_only_what_every_seed_has_is_averaged() -> None:
@@ -44,11 +46,12 @@ def test_only_what_every_seed_has_is_averaged() -> None:
 
 def test_markdown_marks_what_was_not_measured() -> None:
     """Rows of different evidence share one table; a dash stands for a missing number."""
-    rows = [row_of([cell("a", 0, accuracy=0.5, rmia_auc=0.6)]), row_of([cell("b", 0, accuracy=0.25)])]
+    both = [cell("b", seed, accuracy=0.25) for seed in (0, 1)]
+    rows = [row_of([cell("a", 0, accuracy=0.5, rmia_auc=0.6)]), row_of(both)]
     head, _, first, second = to_markdown(rows).splitlines()
-    assert head == "| method | accuracy | RMIA AUC | seconds |"
-    assert first == "| a | 0.500 ± 0.000 | 0.600 ± 0.000 | 10 |"
-    assert second == "| b | 0.250 ± 0.000 | - | 10 |"
+    assert head == "| method | seeds | accuracy | RMIA AUC | seconds |"
+    assert first == "| a | 1 | 0.500 | 0.600 | 10 |"
+    assert second == "| b | 2 | 0.250 ± 0.000 | - | 15 |"
 
 
 def test_json_holds_mean_and_deviation() -> None:

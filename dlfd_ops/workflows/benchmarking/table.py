@@ -31,14 +31,14 @@ class Spread:
 
     Attributes:
         mean: over the seeds.
-        deviation: sample standard deviation; 0 where there is one seed.
+        deviation: sample standard deviation; None where there is one seed.
     """
 
     mean: float
-    deviation: float
+    deviation: float | None
 
     def __str__(self) -> str:
-        return f"{self.mean:.3f} ± {self.deviation:.3f}"
+        return f"{self.mean:.3f}" if self.deviation is None else f"{self.mean:.3f} ± {self.deviation:.3f}"
 
 
 @dataclass(frozen=True)
@@ -65,11 +65,11 @@ def row_of(cells: Sequence[Cell]) -> Row:
 
 
 def to_markdown(rows: Sequence[Row]) -> str:
-    """Return the table for people: mean ± deviation, a dash for what was not measured."""
+    """Return the table for people: how many seeds, mean ± deviation, a dash for what was not measured."""
     shown = [name for name in COLUMNS if any(name in row.metrics for row in rows)]
-    head = ["method", *(COLUMNS[name] for name in shown)]
+    head = ["method", "seeds", *(COLUMNS[name] for name in shown)]
     lines = [head, ["---"] * len(head)]
-    lines += [[row.method, *(cell_text(row, name) for name in shown)] for row in rows]
+    lines += [[row.method, str(row.seeds), *(cell_text(row, name) for name in shown)] for row in rows]
     return "".join(f"| {' | '.join(line)} |\n" for line in lines)
 
 
@@ -78,7 +78,11 @@ def to_json(rows: Sequence[Row]) -> dict[str, dict[str, float]]:
     return {
         row.method: {"seeds": row.seeds}
         | {name: round(spread.mean, 6) for name, spread in row.metrics.items()}
-        | {f"{name}_deviation": round(spread.deviation, 6) for name, spread in row.metrics.items()}
+        | {
+            f"{name}_deviation": round(spread.deviation, 6)
+            for name, spread in row.metrics.items()
+            if spread.deviation is not None
+        }
         for row in rows
     }
 
@@ -92,4 +96,4 @@ def cell_text(row: Row, name: str) -> str:
 
 
 def _spread(values: Sequence[float]) -> Spread:
-    return Spread(statistics.fmean(values), statistics.stdev(values) if len(values) > 1 else 0.0)
+    return Spread(statistics.fmean(values), statistics.stdev(values) if len(values) > 1 else None)
