@@ -23,7 +23,7 @@ from dlfd_ops.deletion.parent import PARENT_MODEL
 from dlfd_ops.models.checkpoint import WEIGHTS, weights_digest
 from dlfd_ops.workflows.erasure.contents import runs_naming, tables_of
 from dlfd_ops.workflows.erasure.models import older_models, retrained_without
-from dlfd_ops.workflows.erasure.private import private_files
+from dlfd_ops.workflows.erasure.private import half_replaced, private_files
 from dlfd_ops.workflows.erasure.survey import Surroundings, Survey
 
 ORIGINAL = "models/original"
@@ -85,7 +85,7 @@ class Planner:
         found += [*self._runs(gone), *self._experiments(gone)]
         found += older_models(self._around.params, self._around.layout, self._around.key, self._around.people)
         yield from found
-        if any(target.outcome == "remove" for target in found):
+        if half_replaced(self._around.layout) or any(target.outcome == "remove" for target in found):
             yield from self._traces()
 
     def _photos_of_the_workspace(self) -> Iterator[Target]:

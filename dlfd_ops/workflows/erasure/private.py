@@ -24,13 +24,19 @@ def private_files(layout: Layout, source: Path | None) -> Iterator[tuple[Kind, P
     for name in (BAD_IMAGES_FILE, NEAR_FILE):
         if (layout.root / name).exists():
             yield "temporary file", layout.root / name
-    for folder in sorted(layout.prepared.parent.glob(f".{layout.prepared.name}.*.tmp")):
+    for folder in half_replaced(layout):
         for path in _files(folder):
             yield "temporary file", path
     for path in _files(layout.root / ".dvc" / "tmp" / "exps"):
         yield "temporary file", path
     for path in find_leftovers(source) if source else ():
         yield "temporary file", path
+
+
+def half_replaced(layout: Layout) -> list[Path]:
+    """Return what killed runs left that were replacing a folder of data or of a model: its old contents too."""
+    models = [layout.model(name) for name in ("original", "parent", "unlearned", "retrained")]
+    return sorted(path for folder in (layout.prepared, *models) for path in folder.parent.glob(f".{folder.name}.*.tmp"))
 
 
 def _files(folder: Path) -> list[Path]:

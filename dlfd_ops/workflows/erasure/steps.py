@@ -42,6 +42,7 @@ from dlfd_ops.tracking.store import open_store
 from dlfd_ops.workflows.certify import certify_again
 from dlfd_ops.workflows.erasure.people import find_people
 from dlfd_ops.workflows.erasure.planning import EXPERIMENTS, Planner
+from dlfd_ops.workflows.erasure.private import half_replaced
 from dlfd_ops.workflows.erasure.survey import Surroundings
 from dlfd_ops.workflows.intake import Intake
 from dlfd_ops.workflows.layout import Layout
@@ -164,7 +165,7 @@ def remove_traces(work: Work) -> None:
         replaced = target.kind == "model" and path.exists() and sha256_file(path) != target.weights
         if target.store == WORKING_TREE and not replaced:
             path.unlink(missing_ok=True)
-    for folder in work.layout.prepared.parent.glob(f".{work.layout.prepared.name}.*.tmp"):
+    for folder in half_replaced(work.layout):
         shutil.rmtree(folder)
 
 
