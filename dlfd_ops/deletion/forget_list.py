@@ -62,11 +62,14 @@ class ForgetList:
         counts: request id -> samples; holds every resolved request, also one with no training sample, sorted by id.
         earlier: what the parent has forgotten already and is still there; sorted as well. A sample that is asked for
             once more stands in both.
+        held_out: sample ids of the same people outside the training split, sorted. No model knows them, and no
+            unlearning may use them as an example of a stranger.
     """
 
     rows: tuple[ForgetRow, ...]
     counts: dict[str, SampleCount]
     earlier: tuple[ForgetRow, ...] = ()
+    held_out: tuple[str, ...] = ()
 
     @property
     def sample_ids(self) -> tuple[str, ...]:
@@ -93,9 +96,10 @@ class ForgetList:
         return tuple(self.counts)
 
     def digest(self) -> str:
-        """Return the SHA-256 of the canonical JSON of the sorted rows, and of the earlier ones where there are any."""
+        """Return the SHA-256 of the canonical JSON of the sorted rows, and of what else there is."""
         rows, earlier = ([[row.sample_id, list(row.request_ids)] for row in part] for part in (self.rows, self.earlier))
-        return sha256_json({"rows": rows, "earlier": earlier} if earlier else rows)
+        others = {name: part for name, part in (("earlier", earlier), ("held_out", list(self.held_out))) if part}
+        return sha256_json({"rows": rows, **others} if others else rows)
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -124,6 +128,7 @@ def resolve(
     asked: dict[str, list[str]] = {}
     earlier: dict[str, list[str]] = {}
     counts: dict[str, SampleCount] = {}
+    held_out: set[str] = set()
     for request in requests:
         is_covered = request.request_id in covered
         if request.request_id in excluded and not is_covered:
@@ -131,13 +136,14 @@ def resolve(
         _check_key(request, manifest.info.key_id)
         found = samples.of(request)
         trained = [sample for sample in found if samples.split[sample] == "train"]
+        held_out |= set(found) - set(trained)
         if not is_covered:
             if not found:
                 raise _matches_nothing(request)
             counts[request.request_id] = SampleCount(len(trained), len(found) - len(trained))
         for sample in trained:
             (earlier if is_covered else asked).setdefault(sample, []).append(request.request_id)
-    return ForgetList(_rows(asked), dict(sorted(counts.items())), _rows(earlier))
+    return ForgetList(_rows(asked), dict(sorted(counts.items())), _rows(earlier), tuple(sorted(held_out)))
 
 
 def find_samples(
@@ -193,7 +199,10 @@ def check_forgettable(forget_list: ForgetList, manifest: Manifest, parent: Paren
 
 
 def write_forget_list(path: Path, forget_list: ForgetList) -> None:
-    """Write parquet with the columns ``sample_id``, ``request_ids`` and ``earlier`` (bool), in one rename."""
+    """Write parquet with the columns ``sample_id``, ``request_ids`` and ``earlier`` (bool), in one rename.
+
+    Counts and what is held out stand in its metadata.
+    """
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -205,7 +214,8 @@ def write_forget_list(path: Path, forget_list: ForgetList) -> None:
         [earlier for _, earlier in rows],
     ]
     counts = {request_id: [count.train, count.other] for request_id, count in forget_list.counts.items()}
-    table = pa.table(columns, schema=schema.with_metadata({_METADATA_KEY: json.dumps({"counts": counts}).encode()}))
+    around = json.dumps({"counts": counts, "held_out": forget_list.held_out}).encode()
+    table = pa.table(columns, schema=schema.with_metadata({_METADATA_KEY: around}))
     with atomic_path(path) as temporary:
         pq.write_table(table, temporary)
 
@@ -231,8 +241,10 @@ def read_forget_list(path: Path) -> ForgetList:
             )
             for part in (False, True)
         )
-        counts = json.loads((table.schema.metadata or {})[_METADATA_KEY])["counts"]
-        forget_list = ForgetList(rows, {key: SampleCount(*map(int, counts[key])) for key in sorted(counts)}, earlier)
+        around = json.loads((table.schema.metadata or {})[_METADATA_KEY])
+        counts = {key: SampleCount(*map(int, count)) for key, count in sorted(around["counts"].items())}
+        # A list written before there was this entry has none.
+        forget_list = ForgetList(rows, counts, earlier, tuple(map(str, around.get("held_out", ()))))
         _check_rows(forget_list)
     except (OSError, pa.ArrowException, LookupError, TypeError, ValueError, AttributeError) as error:
         raise BadInput(

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from dlfd_ops.data.images import LabelledImages, load_images
 from dlfd_ops.data.manifest import Manifest
+from dlfd_ops.deletion.forget_list import ForgetList
 from dlfd_ops.errors import BadInput
 from dlfd_ops.evaluation.probe import ForgettingProbe
 from dlfd_ops.models.classifier import Classifier
@@ -46,20 +47,36 @@ class UnlearningSets:
     validation: LabelledImages
 
 
-def load_unlearning_sets(params: Params, manifest: Manifest, *, forget: Manifest, retain: Manifest) -> UnlearningSets:
-    """Read the images of ``forget`` and ``retain``, and the anchor and validation people of ``manifest``.
+def load_unlearning_sets(params: Params, manifest: Manifest, forget_list: ForgetList) -> UnlearningSets:
+    """Read the images of everybody who takes part in an unlearning.
+
+    Of the people of the forget list none takes part but to be forgotten, in whichever split their other photos are.
+
+    Args:
+        params: the sections ``base`` and ``unlearn``.
+        manifest: all samples.
+        forget_list: who goes, and who went before.
 
     Raises:
-        BadInput: an image is missing, a label does not fit, or there are fewer than two anchor people.
+        BadInput: an image is missing, a label does not fit, there are fewer than two anchor people, or there is no
+            validation sample.
     """
-    labels, anchor = params.base.labels, manifest.split("anchor")
+    labels, train = params.base.labels, manifest.split("train")
+    strangers = manifest.without(forget_list.held_out)
+    anchor, validation = strangers.split("anchor"), strangers.split("validation")
+    if not len(validation):
+        raise BadInput(
+            "the validation split must hold somebody who did not ask to be forgotten",
+            received="nobody",
+            remedy="give prepare.splits.validation a larger share",
+        )
     unseen = _unseen_ids(anchor, params.unlearn.unseen_share)
     return UnlearningSets(
-        retain=load_images(retain, labels),
-        forget=load_images(forget, labels),
+        retain=load_images(train.without(forget_list.cumulative_ids), labels),
+        forget=load_images(train.only(forget_list.sample_ids), labels),
         anchor=load_images(anchor.without(unseen), labels),
         unseen=load_images(anchor.only(unseen), labels),
-        validation=load_images(manifest.split("validation"), labels),
+        validation=load_images(validation, labels),
     )
 
 
@@ -102,7 +119,7 @@ def _unseen_ids(anchor: Manifest, share: float) -> set[str]:
     people = sorted(set(anchor.rows["subject_key"]))
     if len(people) < 2:
         raise BadInput(
-            "the anchor split must hold at least two people",
+            "the anchor split must hold at least two people who did not ask to be forgotten",
             received=f"{len(people)}",
             remedy="give prepare.splits.anchor a larger share",
         )

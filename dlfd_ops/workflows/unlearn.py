@@ -41,13 +41,7 @@ def unlearn(params: Params, root: Path = Path()) -> None:
         if accelerator.is_main_process:
             _keep_parent(layout, start.folder)
         return
-    train = manifest.split("train")
-    sets = load_unlearning_sets(
-        params,
-        manifest,
-        forget=train.only(forget_list.sample_ids),
-        retain=train.without(forget_list.cumulative_ids),
-    )
+    sets = load_unlearning_sets(params, manifest, forget_list)
     objective, settings = build_objective(params, sets, parent, accelerator)
     run = StageRun(
         kind="unlearned",

@@ -99,11 +99,13 @@ def test_a_request_that_matches_nothing_is_named(manifest: Manifest) -> None:
 
 
 def test_people_outside_the_training_split_are_counted(manifest: Manifest) -> None:
-    """Nothing is unlearned for them, but their request is resolved and kept in the list."""
+    """Nothing is unlearned for them, but their request is resolved, and their photos are named to be left out."""
     requests = people("a", "f")
     found = resolve(requests, manifest, Parent())
     assert found.counts[requests[1].request_id] == SampleCount(train=0, other=2)
     assert len(found) == 2
+    assert found.held_out == (sample("f", 0), sample("f", 1))
+    assert found.digest() != resolve(requests[:1], manifest, Parent()).digest()
     assert set(found.request_ids) == {request.request_id for request in requests}
 
 
@@ -113,6 +115,15 @@ def test_covered_and_excluded_requests_are_left_out(manifest: Manifest) -> None:
     found = resolve([covered, excluded, opened], manifest, version_covering(covered).excluding([excluded.request_id]))
     assert found.request_ids == (opened.request_id,)
     assert found.earlier == ()
+    assert found.held_out == ()
+
+
+def test_the_held_out_photos_of_those_forgotten_before_stay_left_out(manifest: Manifest) -> None:
+    """A person whom the parent covers is no stranger to learn from in the next unlearning either."""
+    before, opened = people("d", "c")
+    found = resolve([before, opened], manifest, version_covering(before))
+    assert found.held_out == (sample("d", 0), sample("d", 1))
+    assert before.request_id not in found.counts
 
 
 def version_covering(*requests: DeletionRequest) -> Parent:
@@ -175,7 +186,7 @@ def test_exactly_the_largest_share_is_allowed(manifest: Manifest) -> None:
 def test_what_is_written_is_read_back(tmp_path_factory: pytest.TempPathFactory, asked: dict[str, set[str]]) -> None:
     """Rows, counts and digest survive the file."""
     rows = tuple(ForgetRow(key, tuple(sorted(ids))) for key, ids in sorted(asked.items()))
-    written = ForgetList(rows, {name: SampleCount(len(rows), 1) for name in "xyz"}, earlier=rows[::2])
+    written = ForgetList(rows, {name: SampleCount(len(rows), 1) for name in "xyz"}, earlier=rows[::2], held_out=("h",))
     path = tmp_path_factory.mktemp("list") / "forget_list.parquet"
     write_forget_list(path, written)
     assert read_forget_list(path) == written

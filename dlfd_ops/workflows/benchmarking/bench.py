@@ -102,13 +102,7 @@ class Bench:
     @cached_property
     def unlearning_sets(self) -> UnlearningSets:
         """Images for the methods."""
-        train = self.manifest.split("train")
-        return load_unlearning_sets(
-            self.params,
-            self.manifest,
-            forget=train.only(self.forget_list.sample_ids),
-            retain=train.without(self.forget_list.sample_ids),
-        )
+        return load_unlearning_sets(self.params, self.manifest, self.forget_list)
 
     @cached_property
     def evaluation_sets(self) -> EvaluationSets:
