@@ -16,6 +16,7 @@ from dlfd_ops.data.problems import Reason
 from dlfd_ops.digest import sha256_bytes
 
 _BATCH = 1024
+_SHARE = 32  # images that a thread takes at a time: handing over each costs as much as hashing it
 _MAX_THREADS = 8  # each may hold one decoded image of prepare.max_megapixels
 
 
@@ -62,7 +63,13 @@ class ImageConverter:
         threads = min(_MAX_THREADS, os.cpu_count() or 1)
         with own_pixel_limit(), ThreadPoolExecutor(threads) as executor:
             for start in range(0, len(records), _BATCH):
-                yield from executor.map(self._convert_one, records[start : start + _BATCH])
+                batch = records[start : start + _BATCH]
+                shares = [batch[first : first + _SHARE] for first in range(0, len(batch), _SHARE)]
+                for outcomes in executor.map(self._convert_share, shares):
+                    yield from outcomes
+
+    def _convert_share(self, records: Sequence[SourceRecord]) -> list[Converted | Reason]:
+        return [self._convert_one(record) for record in records]
 
     def _convert_one(self, record: SourceRecord) -> Converted | Reason:
         try:
