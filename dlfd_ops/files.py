@@ -70,6 +70,17 @@ def write_text(path: Path, content: str, *, mode: int = 0o644) -> None:
     write_bytes(path, content.encode(), mode=mode)
 
 
+def regular_file(path: Path) -> Path:
+    """Return ``path`` for a reader like pyarrow, which of a folder, be it behind a link, reads every file below it.
+
+    Raises:
+        FileNotFoundError: it is no regular file.
+    """
+    if not path.is_file():
+        raise FileNotFoundError(path)
+    return path
+
+
 def read_bounded(path: Path, *, max_bytes: int, what: str) -> bytes:
     """Return the content of ``path``, refusing more than ``max_bytes``.
 

@@ -195,6 +195,11 @@ class Chain:
     problems: tuple[Problem, ...]
     whole: bool
 
+    @property
+    def broken(self) -> Problem | None:
+        """The first problem that running a command again does not mend."""
+        return next((problem for problem in self.problems if not problem.recoverable), None)
+
 
 def check_chain(lines: Iterable[bytes], expected_head: str | None) -> list[Problem]:
     """Return what does not hold in a ledger, see :func:`read_chain`."""

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from dlfd_ops.digest import canonical_json, sha256_parts
 from dlfd_ops.errors import BadInput
-from dlfd_ops.files import atomic_path
+from dlfd_ops.files import atomic_path, regular_file
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -114,9 +114,7 @@ def read_manifest(path: Path) -> Manifest:
     import pyarrow.parquet as pq
 
     try:
-        if not path.is_file():  # of a folder, be it behind a link, pyarrow would read every file below it
-            raise FileNotFoundError(path)
-        table = pq.read_table(path)
+        table = pq.read_table(regular_file(path))
     except (OSError, pa.ArrowException) as error:
         raise BadInput(
             f"{path} must be a parquet manifest", received=type(error).__name__, remedy="run the prepare stage"

@@ -20,7 +20,7 @@ from dlfd_ops.deletion.parent import Parent
 from dlfd_ops.deletion.requests import DeletionRequest
 from dlfd_ops.digest import sha256_json
 from dlfd_ops.errors import BadInput
-from dlfd_ops.files import atomic_path, read_bounded
+from dlfd_ops.files import atomic_path, read_bounded, regular_file
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -230,9 +230,7 @@ def read_forget_list(path: Path) -> ForgetList:
     import pyarrow.parquet as pq
 
     try:
-        if not path.is_file():  # of a folder, be it behind a link, pyarrow would read every file below it
-            raise FileNotFoundError(path)
-        table = pq.read_table(path)
+        table = pq.read_table(regular_file(path))
         rows, earlier = (
             tuple(
                 ForgetRow(row["sample_id"], tuple(row["request_ids"]))

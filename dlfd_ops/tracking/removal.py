@@ -97,11 +97,10 @@ def remove_model(store: Store, experiment: str, model_name: str, model_id: str, 
             if _model_id(version) == model_id:
                 store.client.set_model_version_tag(model_name, str(version.version), ERASED_TAG, note)
         model = _logged_model(store, model_id)
-        found = store.client.get_experiment_by_name(experiment)
         if model is not None:
             _delete_files(store, str(model.artifact_location))
             store.client.delete_logged_model(model_id)
-        elif found is not None:
+        elif (found := store.client.get_experiment_by_name(experiment)) is not None:
             place = _places_without_record(store, str(found.artifact_location), ()).get(model_id)
             if place is not None:
                 _delete_files(store, place)

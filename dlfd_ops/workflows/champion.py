@@ -161,10 +161,10 @@ def open_champion(params: Params, root: Path) -> Iterator[Champion]:
     store = open_store(root)
     with store.lock(LOCK):
         chain = ledger.read()
-        if chain.problems and not all(problem.recoverable for problem in chain.problems):
+        if chain.broken is not None:
             raise CheckFailed(
                 "the ledger must hold before anything is added to it",
-                received=str(chain.problems[0]),
+                received=str(chain.broken),
                 remedy="run `dlfd-ops audit verify`, and restore the file from git",
             )
         aliases = read_aliases(store, model_name)

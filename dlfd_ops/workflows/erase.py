@@ -136,11 +136,11 @@ def _intent(params: Params, layout: Layout, repository: DvcRepository) -> tuple[
 
 def _check_ledger(layout: Layout) -> None:
     """Check the chain: what the ledger calls fulfilled is what goes for good."""
-    problem = next((one for one in Ledger(layout.ledger).verify() if not one.recoverable), None)
-    if problem is not None:
+    broken = Ledger(layout.ledger).read().broken
+    if broken is not None:
         raise CheckFailed(
             "the ledger that says whose data may go must be intact",
-            received=str(problem),
+            received=str(broken),
             remedy="run `dlfd-ops audit verify`, and restore audit/ledger.jsonl from git",
         )
 

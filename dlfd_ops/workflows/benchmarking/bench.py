@@ -12,12 +12,14 @@ from typing import TYPE_CHECKING
 from filelock import FileLock
 from pydantic import JsonValue
 
-from dlfd_ops.data.images import load_images
+from dlfd_ops.data.images import LabelledImages, load_images
 from dlfd_ops.data.manifest import Manifest, read_manifest
 from dlfd_ops.deletion.forget_list import ForgetList, read_forget_list
 from dlfd_ops.digest import sha256_json
 from dlfd_ops.errors import BadInput
 from dlfd_ops.evaluation.membership import Losses
+from dlfd_ops.evaluation.people import losses_of
+from dlfd_ops.evaluation.predictions import predict
 from dlfd_ops.evaluation.report import EvaluationSets
 from dlfd_ops.files import write_text
 from dlfd_ops.models.checkpoint import load_classifier, save_classifier
@@ -161,6 +163,11 @@ class Bench:
                 self._train(params, samples, name, key)
         seconds = json.loads((folder / SECONDS).read_text())
         return load_classifier(folder), float(seconds)
+
+    def losses(self, model: Classifier, images: LabelledImages) -> Losses:
+        """Return what a model loses on each of some images, (N,)."""
+        batch_size, device = self.params.evaluate.batch_size, self.accelerator.device
+        return losses_of(predict(model, images, batch_size=batch_size, device=device))
 
     def unlearn(self, model: Classifier, params: Params, sets: UnlearningSets) -> None:
         """Let ``model`` forget in place, as the section ``unlearn`` of ``params`` says.

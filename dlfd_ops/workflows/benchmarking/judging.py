@@ -8,8 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dlfd_ops.evaluation.membership import Losses
-from dlfd_ops.evaluation.people import losses_of
-from dlfd_ops.evaluation.predictions import Predictions, predict
+from dlfd_ops.evaluation.predictions import Predictions
 from dlfd_ops.evaluation.reference_attacks import ReferenceLosses
 from dlfd_ops.evaluation.report import Judgement, judge_model
 from dlfd_ops.models.classifier import Classifier
@@ -75,11 +74,6 @@ def _said_by_retrained(bench: Bench, seed: int) -> dict[str, Losses]:
     # Asked once: every cell of the other seeds wants the same.
     if seed not in bench.reference_losses:
         model, _ = bench.model(RETRAINED, seed)
-        bench.reference_losses[seed] = {name: _losses(bench, model, name) for name in REFERENCE_SETS}
+        sets = vars(bench.evaluation_sets)
+        bench.reference_losses[seed] = {name: bench.losses(model, sets[name]) for name in REFERENCE_SETS}
     return bench.reference_losses[seed]
-
-
-def _losses(bench: Bench, model: Classifier, name: str) -> Losses:
-    images = getattr(bench.evaluation_sets, name)
-    batch_size, device = bench.params.evaluate.batch_size, bench.accelerator.device
-    return losses_of(predict(model, images, batch_size=batch_size, device=device))

@@ -23,8 +23,7 @@ from dlfd_ops.data.manifest import Manifest
 from dlfd_ops.digest import sha256_json
 from dlfd_ops.errors import BadInput, Diverged
 from dlfd_ops.evaluation.membership import Losses
-from dlfd_ops.evaluation.people import attack_metrics, losses_of
-from dlfd_ops.evaluation.predictions import predict
+from dlfd_ops.evaluation.people import attack_metrics
 from dlfd_ops.evaluation.report import rounded
 from dlfd_ops.evaluation.ulira import logit_confidence, ulira_scores
 from dlfd_ops.files import write_text
@@ -66,7 +65,7 @@ def shadow_metrics(
     confidences = logit_confidence(np.stack(list(said.values())))
     forgot = np.stack([bench.targets.half(shadow) for shadow in said])
     try:
-        scores = ulira_scores(logit_confidence(_losses(bench, model)), confidences, forgot)
+        scores = ulira_scores(logit_confidence(bench.losses(model, bench.targets.images)), confidences, forgot)
     except BadInput as problem:
         _LOGGER.warning("U-LiRA is left out: %s", problem)
         return {}
@@ -91,7 +90,7 @@ def _said_by(bench: Bench, shadow: int, settings: Mapping[str, JsonValue] | None
             model, _ = bench.trained(params, known, name, key)
             if settings is not None:
                 _forget(bench, model, params, half)
-            _write(path, _losses(bench, model))
+            _write(path, bench.losses(model, bench.targets.images))
     found = json.loads(path.read_text())
     return None if found is None else np.array(found)
 
@@ -106,11 +105,6 @@ def _forget(bench: Bench, model: Classifier, params: Params, half: Manifest) -> 
     # One that diverges says so by what it says of the targets.
     with suppress(Diverged):
         bench.unlearn(model, params, sets)
-
-
-def _losses(bench: Bench, model: Classifier) -> Losses:
-    batch_size, device = bench.params.evaluate.batch_size, bench.accelerator.device
-    return losses_of(predict(model, bench.targets.images, batch_size=batch_size, device=device))
 
 
 def _write(path: Path, losses: Losses) -> None:
