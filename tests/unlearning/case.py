@@ -51,7 +51,7 @@ def settings_of(name: str, **sections: Mapping[str, object]) -> UnlearnSection:
     dlfd = SHIPPED.dlfd.model_copy(
         update={
             "variant": variant or "anchored",
-            "anchored": SHIPPED.dlfd.anchored.model_copy(update=sections.pop("anchored", {})),
+            "anchored": SHIPPED.dlfd.anchored.model_copy(update={"refresh_every": 4, **sections.pop("anchored", {})}),
             "paper": SHIPPED.dlfd.paper.model_copy(update=few),
             "published": SHIPPED.dlfd.published.model_copy(update=few),
         }

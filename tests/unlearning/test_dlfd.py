@@ -46,7 +46,7 @@ def test_anchored_targets_follow_the_model(make_case: Callable[..., Case]) -> No
     assert torch.equal(method.state()["targets"], at_first)
     with torch.no_grad():
         said = case.model.eval()(to_unit(case.unseen.images[:])).logits
-    case.loss(method, case.model, 10)
+    case.loss(method, case.model, 8)
     followed = method.state()["targets"]
     assert not torch.allclose(followed, at_first)
     assert (torch.cdist(followed, said).min(dim=1).values < 1e-4).all()
@@ -59,7 +59,7 @@ def test_anchored_targets_stand_while_nothing_is_forgotten(make_case: Callable[.
     at_first = method.state()["targets"].clone()
     with torch.no_grad():
         case.model.head.bias.add_(1.0)
-    case.loss(method, case.model, 10, push=False)
+    case.loss(method, case.model, 8, push=False)
     assert torch.equal(method.state()["targets"], at_first)
 
 
