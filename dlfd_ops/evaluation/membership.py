@@ -118,52 +118,50 @@ def attack_accuracy(members: Losses, unseen: Losses, *, splits: int, seed: int) 
 def attack_trials(members: Losses, unseen: Losses, *, splits: int, seed: int) -> AttackTrials:
     """Run the paper's attack.
 
-    Logistic regression on the loss, stratified shuffle splits with a tenth held out. The larger set is subsampled
-    first: on unbalanced sets the accuracy measures the share of the larger one.
+    Logistic regression on the loss, over random splits with a tenth held out. Each split draws as many of the larger
+    set as the smaller one has: on unbalanced sets the accuracy measures the share of the larger one, and a single draw
+    for all splits would decide more than the model does.
 
     Fewer than two members leave nothing to train the attack on: there are no trials.
 
     Args:
         members: (M,) finite losses of samples that the original was trained on.
         unseen: (U,) finite losses of samples that no model was trained on, U at least 1.
-        splits: number of shuffle splits.
-        seed: of the subsampling and of the splits.
+        splits: number of splits.
+        seed: of the draws.
 
     Raises:
         BadInput: a loss is not finite, or ``unseen`` is empty.
     """
     require_losses(members, unseen)
     hits, trials = (np.zeros(members.size + unseen.size) for _ in range(2))
-    size = min(members.size, unseen.size)
-    if size >= 2:
-        generator = np.random.default_rng(seed)
-        chosen = np.concatenate(
-            [
-                generator.choice(members.size, size, replace=False),
-                members.size + generator.choice(unseen.size, size, replace=False),
-            ]
-        )
-        losses = np.concatenate([members, unseen])[chosen]
-        for held_out, hit in _attack_splits(losses, size, splits=splits, seed=seed):
-            hits[chosen[held_out]] += hit
-            trials[chosen[held_out]] += 1
+    if min(members.size, unseen.size) >= 2:
+        for held_out, hit in _attack_splits(members, unseen, splits=splits, seed=seed):
+            hits[held_out] += hit
+            trials[held_out] += 1
     return AttackTrials(hits[: members.size], trials[: members.size], hits[members.size :], trials[members.size :])
 
 
 def _attack_splits(
-    losses: Losses, size: int, *, splits: int, seed: int
+    members: Losses, unseen: Losses, *, splits: int, seed: int
 ) -> Iterator[tuple[NDArray[np.int64], NDArray[np.bool_]]]:
-    """Yield what each split held out of ``size`` members and as many unseen, and whether the attack was right."""
+    """Yield what each split held out, as places in members and unseen one after the other, and where it was right."""
     from sklearn.linear_model import LogisticRegression
-    from sklearn.model_selection import StratifiedShuffleSplit
 
-    is_member = np.repeat([1, 0], size)
-    # An even number held out keeps every split balanced, so that an attack that knows nothing scores exactly 0.5.
-    folds = StratifiedShuffleSplit(n_splits=splits, test_size=2 * math.ceil(0.1 * size), random_state=seed)
-    column = losses[:, np.newaxis]
-    for fitted, held_out in folds.split(column, is_member):
-        attack = LogisticRegression().fit(column[fitted], is_member[fitted])
-        yield held_out, attack.predict(column[held_out]) == is_member[held_out]
+    generator, losses = np.random.default_rng(seed), np.concatenate([members, unseen])[:, np.newaxis]
+    size = min(members.size, unseen.size)
+    held = math.ceil(0.1 * size)
+    for _ in range(splits):
+        drawn = np.stack(
+            [
+                generator.permutation(members.size)[:size],
+                members.size + generator.permutation(unseen.size)[:size],
+            ]
+        )
+        # As many of either kind held out: an attack that knows nothing scores exactly 0.5.
+        held_out, fitted = drawn[:, :held].ravel(), drawn[:, held:].ravel()
+        attack = LogisticRegression().fit(losses[fitted], fitted < members.size)
+        yield held_out, attack.predict(losses[held_out]) == (held_out < members.size)
 
 
 def require_losses(members: Losses, unseen: Losses) -> None:

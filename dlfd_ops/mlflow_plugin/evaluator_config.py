@@ -47,7 +47,7 @@ class EvaluatorConfig(BaseModel):
     prefix: Annotated[str, Field(pattern=r"^[A-Za-z0-9_-][A-Za-z0-9_.-]{0,99}$")] = "evaluation"
     """Metrics are logged as ``<prefix>/<name>``, figures into the folder ``<prefix>``: the pipeline's names."""
     evaluate: EvaluateSection = EvaluateSection(
-        batch_size=256, attack_splits=10, calibration_bins=15, overshoot_alpha=0.05
+        batch_size=256, attack_splits=100, calibration_bins=15, overshoot_alpha=0.05
     )
     """As the section ``evaluate`` of ``params.yaml``; ``batch_size`` is the number of rows a call of the model."""
     seed: Annotated[int, Field(ge=0, lt=2**31)] = 0

@@ -24,7 +24,7 @@ from dlfd_ops.unlearning.registry import build_method, method_name
 if TYPE_CHECKING:
     from accelerate import Accelerator
 
-PROBE_SPLITS = 10
+PROBE_SPLITS = 50
 PROBE_BATCH_SIZE = 256
 
 

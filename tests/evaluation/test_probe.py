@@ -14,7 +14,7 @@ from dlfd_ops.models.classifier import FaceClassifier, to_unit
 
 def probe_of(forget: LabelledImages, validation: LabelledImages) -> ForgettingProbe:
     """Return a probe over all images."""
-    return ForgettingProbe(forget, validation, images=100, splits=4, batch_size=16, seed=0, device=torch.device("cpu"))
+    return ForgettingProbe(forget, validation, images=100, splits=50, batch_size=16, seed=0, device=torch.device("cpu"))
 
 
 def relabelled(model: FaceClassifier, data: LabelledImages, *, right: bool) -> LabelledImages:
