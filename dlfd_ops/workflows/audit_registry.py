@@ -10,7 +10,7 @@ from dlfd_ops.audit.timeline import printable
 from dlfd_ops.audit.verification import Finding, Verification, compare_version
 from dlfd_ops.tracking.registry import join_ids, registration_key
 from dlfd_ops.tracking.store import Store, open_store
-from dlfd_ops.tracking.versions import GATE_TAG, HEAD_TAG, KEY_TAG, read_version
+from dlfd_ops.tracking.versions import GATE_TAG, HEAD_TAG, KEY_TAG, read_version, search_versions
 
 RUN = "run"
 
@@ -23,6 +23,8 @@ def compare_registry(
     heads: Container[str],
 ) -> Verification:
     """Compare every version of the ledger, and the original that the receipt names, with the store in use.
+
+    Of the models' other versions the head is compared: one that the chain lacks was the end of a ledger that is cut.
 
     Args:
         root: the repository.
@@ -42,7 +44,7 @@ def compare_registry(
         result += compare_unlearned(store, version, receipt if version is in_use else None, heads)
     if in_use is not None and receipt is not None:
         result += _compare_original(store, in_use, receipt)
-    return result
+    return result + _compare_unnamed(store, registered, heads)
 
 
 def compare_unlearned(
@@ -69,6 +71,17 @@ def compare_unlearned(
         expected["dlfd.parent_version"] = str(receipt.parent_version)
     found = _found(store, registered.model_name, registered.version)
     return compare_version(what, expected, found) + _compare_checkpoint(what, found or {}, heads)
+
+
+def _compare_unnamed(store: Store, registered: Sequence[VersionEvidence], heads: Container[str]) -> Verification:
+    here = [one.registered for one in registered if one.registered.store == store.description]
+    named = {(one.model_name, one.version) for one in here}
+    result = Verification()
+    for name in sorted({one.model_name for one in here}):
+        for version in search_versions(store, name):
+            if (name, version.version) not in named:
+                result += _compare_checkpoint(_name(name, version.version), version.tags, heads)
+    return result
 
 
 def _compare_checkpoint(what: str, found: Mapping[str, str], heads: Container[str]) -> Verification:
