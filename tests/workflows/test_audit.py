@@ -233,8 +233,7 @@ def test_the_registry_holds_a_checkpoint_of_the_ledger(repository: Path) -> None
 def test_a_ledger_that_is_cut_before_a_version_lacks_its_head(repository: Path) -> None:
     """A version that no event names tells by its head what the ledger once held; one without a head tells nothing."""
     ledger, client = Ledger(repository / "audit/ledger.jsonl"), _client(repository)
-    source = client.get_model_version(NAME, "2").source
-    client.create_model_version(NAME, source)
+    client.create_model_version(NAME, str(client.get_model_version(NAME, "2").source))
     assert verify(repository).findings == ()
     complete = ledger.path.read_bytes()
     ledger.append("acknowledged", {"request_id": "req-00000000000a"})
