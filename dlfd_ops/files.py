@@ -9,6 +9,9 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
+
+import yaml
 
 from dlfd_ops.errors import BadInput
 
@@ -105,6 +108,21 @@ def read_bounded(path: Path, *, max_bytes: int, what: str) -> bytes:
         raise BadInput(
             f"{what} must be readable", received=error.strerror or "an I/O error", remedy="check its permissions"
         ) from error
+
+
+def parse_yaml(content: bytes) -> Any:
+    """Return what a YAML document holds.
+
+    Raises:
+        ValueError: it is no YAML, is nested too deeply, or holds a date or a number that is none.
+    """
+    try:
+        return yaml.safe_load(content)
+    except RecursionError as error:
+        raise ValueError("too deeply nested") from error
+    except (yaml.YAMLError, ValueError, LookupError, TypeError, AttributeError) as error:
+        # The library's own error is for the syntax only: a wrong tag or an impossible date ends in another.
+        raise ValueError(next(iter(str(error).splitlines()), "") or type(error).__name__) from error
 
 
 def find_repository(start: Path) -> Path | None:

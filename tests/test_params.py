@@ -72,7 +72,21 @@ def test_a_method_that_is_not_chosen_needs_no_section() -> None:
     assert load_params(REPOSITORY / "params.yaml").unlearn.scrub == ScrubSection()
 
 
-@pytest.mark.parametrize("content", ["", "- a\n- b\n", "base: [", "a: !!python/object/apply:os.system [ls]"])
+@pytest.mark.parametrize(
+    "content",
+    [
+        "",
+        "- a\n- b\n",
+        "base: [",
+        "a: !!python/object/apply:os.system [ls]",
+        "a: 2026-13-45",
+        "a: !!int abc",
+        "a: !!bool zzz",
+        "a: !!timestamp hello",
+        pytest.param("a: " + 5_000 * "9", id="a number of 5,000 digits"),
+        pytest.param(20_000 * "[", id="deeply nested"),
+    ],
+)
 def test_another_file_is_bad_input(content: str, tmp_path: Path) -> None:
     """Empty, foreign, broken and hostile YAML are refused in one line."""
     path = tmp_path / "params.yaml"

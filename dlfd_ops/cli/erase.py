@@ -105,7 +105,7 @@ def _digest(reviewed: str) -> str:
     content = read_bounded(Path(reviewed), max_bytes=MAX_PLAN_BYTES, what="the reviewed plan")
     try:
         return str(json.loads(content)["plan_digest"])
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise BadInput(
             "--plan must name a file of `dlfd-ops erase plan --json`, or give the plan's digest",
             received="something else",

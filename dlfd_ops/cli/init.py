@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
-import yaml
 
 from dlfd_ops.cli.output import echo_json, json_option
+from dlfd_ops.files import parse_yaml
 
 if TYPE_CHECKING:
     from dlfd_ops.workflows.init import Initialised
@@ -85,9 +85,9 @@ def init(*, dry_run: bool, as_json: bool, **given: Any) -> None:
 
 def _yaml(text: str) -> Any:
     try:
-        value = yaml.safe_load(text)
+        value = parse_yaml(text.encode())
         json.dumps(value)
-    except (yaml.YAMLError, TypeError, ValueError):
+    except (TypeError, ValueError):
         raise click.BadParameter("give a number, a text, true, false or a list", param_hint="--argument") from None
     return value
 

@@ -236,7 +236,8 @@ def _fields(status: RequestStatus, day: date) -> dict[str, Any]:
 
 def _from_standard_input() -> str:
     # Decoded as the shell's arguments are, so that both ways of giving an id agree.
-    lines = os.fsdecode(sys.stdin.buffer.read(_MAX_INPUT_BYTES)).splitlines()
+    # Python has no standard input where the shell closed it.
+    lines = os.fsdecode(sys.stdin.buffer.read(_MAX_INPUT_BYTES)).splitlines() if sys.stdin else []
     if len(lines) != 1:
         raise BadInput(
             "standard input must hold one line, the subject id", received=f"{len(lines)} lines", remedy="give one"

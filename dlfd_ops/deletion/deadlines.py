@@ -94,6 +94,22 @@ def due_date(legal_basis: str, received: date, by_hand: date | None = None) -> d
     return by_hand
 
 
+def last_day_to_extend(legal_basis: str, received: date, current: date) -> date:
+    """Return the day by which an extension must be recorded: the laws want the person told within the first period.
+
+    An earlier extension does not prolong it. A date set by the privacy team may be moved until it is reached.
+
+    Args:
+        legal_basis: a key of :data:`POLICIES`.
+        received: day of receipt, UTC.
+        current: the due date so far.
+
+    Raises:
+        BadInput: the basis is not in :data:`POLICIES`.
+    """
+    return current if policy_of(legal_basis).respond is None else due_date(legal_basis, received)
+
+
 def extended_due_date(legal_basis: str, received: date, current: date, wanted: date | None = None) -> date:
     """Return the due date after an extension.
 

@@ -5,11 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Self
 
-import yaml
 from pydantic import Field, ValidationError, model_validator
 
 from dlfd_ops.errors import BadInput
-from dlfd_ops.files import read_bounded
+from dlfd_ops.files import parse_yaml, read_bounded
 from dlfd_ops.params.audit import AuditSection
 from dlfd_ops.params.base import BaseSection
 from dlfd_ops.params.benchmark import BenchmarkSection
@@ -60,11 +59,9 @@ def load_params(path: Path = Path("params.yaml")) -> Params:
     """
     content = read_bounded(path, max_bytes=MAX_PARAMS_BYTES, what=path.name)
     try:
-        values = yaml.safe_load(content)
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise BadInput(
-            f"{path.name} must be YAML", received=str(error).splitlines()[0], remedy="correct its syntax"
-        ) from error
+        values = parse_yaml(content)
+    except ValueError as error:
+        raise BadInput(f"{path.name} must be YAML", received=f"{error!s:.120}", remedy="correct its syntax") from error
     return check_params(values, path.name)
 
 

@@ -9,10 +9,8 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import yaml
-
 from dlfd_ops.errors import BadInput
-from dlfd_ops.files import find_repository, read_bounded, repository_top, write_text
+from dlfd_ops.files import find_repository, parse_yaml, read_bounded, repository_top, write_text
 
 PIPELINE_FILE = "dvc.yaml"
 MAX_PIPELINE_BYTES = 16 << 20
@@ -57,6 +55,13 @@ def track(paths: Iterable[Path], root: Path) -> None:
         with quiet(), Repo(str(repository_top(root))) as repo, lock_repo(repo):
             _remove_empty([Path(repo.tmp_dir) / "rwlock", *(Path(f"{target}.dvc") for target in targets)])
             repo.add([str(target) for target in targets], relink=False)
+    except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
+        # What DVC's own parsers let through; their text may quote the file.
+        raise BadInput(
+            "DVC must be able to read its files in this repository",
+            received=type(error).__name__,
+            remedy="see dvc status, restore that file from git, then run this again: it completes what is missing",
+        ) from error
     except DvcException as error:
         raise BadInput(
             "DVC must be able to add the files of the intake",
@@ -82,17 +87,17 @@ def freeze(stage: str, root: Path) -> bool:
         BadInput: ``dvc.yaml`` is missing, damaged, or laid out in another way than DVC writes it.
     """
     path = root / PIPELINE_FILE
-    text = read_bounded(path, max_bytes=MAX_PIPELINE_BYTES, what=PIPELINE_FILE).decode()
+    content = read_bounded(path, max_bytes=MAX_PIPELINE_BYTES, what=PIPELINE_FILE)
     try:
-        wanted = yaml.safe_load(text)
+        wanted, text = parse_yaml(content), content.decode()
         entry = wanted["stages"].get(stage)
         if entry is None or entry.get("frozen"):
             return False
         entry["frozen"] = True
         frozen = re.sub(rf"^( +){re.escape(stage)}: *\n( +)", r"\g<0>frozen: true\n\g<2>", text, count=1, flags=re.M)
-        if yaml.safe_load(frozen) != wanted:
+        if parse_yaml(frozen.encode()) != wanted:
             raise ValueError("another layout")
-    except (yaml.YAMLError, ValueError, TypeError, AttributeError, KeyError) as error:
+    except (ValueError, TypeError, AttributeError, KeyError) as error:
         raise BadInput(
             f"{PIPELINE_FILE} must list the stage {stage} with one field a line",
             received=type(error).__name__,

@@ -97,7 +97,7 @@ class ObjectStore:
         """
         try:
             return {str(entry["relpath"]): str(entry["md5"]) for entry in json.loads(self.read(path))}
-        except (ValueError, KeyError, TypeError) as error:
+        except (ValueError, KeyError, TypeError, RecursionError) as error:
             raise BadInput(
                 f"every listing in the {self.name} must be readable: it may name what is to be erased",
                 received=f"a damaged {path.rpartition('/')[2][:12]}...",

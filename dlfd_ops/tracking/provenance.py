@@ -11,11 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from dlfd_ops.digest import sha256_json
 from dlfd_ops.errors import BadInput
-from dlfd_ops.files import read_bounded
+from dlfd_ops.files import parse_yaml, read_bounded
 
 # GitPython raises at import where git is not installed, unless told to wait until it is used.
 os.environ.setdefault("GIT_PYTHON_REFRESH", "quiet")
@@ -171,8 +169,8 @@ def _digests(entries: Any) -> list[tuple[str, str]]:
 
 def _read_yaml(path: Path, what: str) -> dict[str, Any]:
     try:
-        content = yaml.safe_load(read_bounded(path, max_bytes=MAX_LOCK_BYTES, what=what))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        content = parse_yaml(read_bounded(path, max_bytes=MAX_LOCK_BYTES, what=what))
+    except ValueError as error:
         raise _damaged(what, "no YAML") from error
     if not isinstance(content, dict):
         raise _damaged(what, "no mapping")

@@ -13,6 +13,8 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
+from dlfd_ops.audit.chain import Event
+from dlfd_ops.audit.evidence import check_facts
 from dlfd_ops.audit.ledger import Ledger
 from dlfd_ops.audit.timeline import printable
 from dlfd_ops.deletion.parent import PARENT_FILE, PARENT_MODEL, Parent, read_parent, write_note, write_parent
@@ -39,7 +41,7 @@ class Intake:
     def __init__(self) -> None:
         self.ledger = Ledger()
         self.requests: Sequence[DeletionRequest] = read_intake()
-        self.statuses = request_statuses(self.ledger.events(), self.requests)
+        self.statuses = request_statuses(recorded_events(self.ledger), self.requests)
         self._parent = read_parent(PARENT_FILE) if _present(PARENT_FILE) else None
         _present(PARENT_MODEL)
         lost = set(self.statuses) - {request.request_id for request in self.requests}
@@ -151,10 +153,22 @@ def status_of(request_id: str, statuses: Mapping[str, RequestStatus]) -> Request
     if request_id not in statuses:
         raise BadInput(
             "the request id must be one of `dlfd-ops request list`",
-            received=f"{request_id!r:.40}",
+            # Somebody may have typed a name.
+            received=f"{request_id!r:.40}" if request_id.startswith("req-") else "something that is no request id",
             remedy="copy it from there",
         )
     return statuses[request_id]
+
+
+def recorded_events(ledger: Ledger) -> list[Event]:
+    """Return the events of a ledger, each of which states the facts of its kind.
+
+    Raises:
+        BadInput: the ledger can't be read, or an event lacks a fact.
+    """
+    events = ledger.events()
+    check_facts(events)
+    return events
 
 
 def _present(path: Path) -> bool:

@@ -11,12 +11,12 @@ from typing import Any
 from dlfd_ops.audit.chain import Event
 from dlfd_ops.audit.ledger import Ledger
 from dlfd_ops.data.identity import SecretKey, project_key
-from dlfd_ops.deletion.deadlines import due_date, extended_due_date
+from dlfd_ops.deletion.deadlines import due_date, extended_due_date, last_day_to_extend
 from dlfd_ops.deletion.requests import MAX_SAMPLES, Draft, Filed, Target, file_requests
 from dlfd_ops.deletion.status import RequestStatus, events_of, request_statuses
 from dlfd_ops.errors import BadInput
 from dlfd_ops.files import read_bounded
-from dlfd_ops.workflows.intake import Intake, open_intake, read_intake, status_of
+from dlfd_ops.workflows.intake import Intake, open_intake, read_intake, recorded_events, status_of
 
 MAX_SUBJECT_CHARACTERS = 1024
 MAX_SAMPLE_FILE_BYTES = 64 << 20
@@ -97,7 +97,7 @@ def settle() -> None:
 
 def list_requests() -> list[RequestStatus]:
     """Return the status of every request, in order of receipt."""
-    return list(request_statuses(Ledger().events(), read_intake()).values())
+    return list(request_statuses(recorded_events(Ledger()), read_intake()).values())
 
 
 def show_request(request_id: str) -> tuple[RequestStatus, list[Event]]:
@@ -106,7 +106,7 @@ def show_request(request_id: str) -> tuple[RequestStatus, list[Event]]:
     Raises:
         BadInput: there is no such request.
     """
-    events = Ledger().events()
+    events = recorded_events(Ledger())
     return status_of(request_id, request_statuses(events, read_intake())), events_of(request_id, events)
 
 
@@ -127,7 +127,7 @@ def withdraw(request_id: str) -> RequestStatus:
 
 
 def extend(request_id: str, reason: str, due: date | None = None) -> RequestStatus:
-    """Record that the due date was extended, on the due date at the latest.
+    """Record that the due date was extended, within the first period (see :func:`last_day_to_extend`).
 
     Args:
         request_id: which request.
@@ -142,13 +142,14 @@ def extend(request_id: str, reason: str, due: date | None = None) -> RequestStat
             intake.settle()
             return status
         _check_open(status)
-        if status.late(datetime.now(UTC).date()):
+        received = datetime.fromisoformat(status.received_at).date()
+        last = last_day_to_extend(status.legal_basis, received, status.due_at)
+        if datetime.now(UTC).date() > last:
             raise BadInput(
-                "an extension must be recorded on the due date at the latest",
-                received=f"{request_id}, due {status.due_at}",
+                "an extension must be recorded within the first period",
+                received=f"{request_id}, whose first period ended on {last}",
                 remedy="fulfil the request",
             )
-        received = datetime.fromisoformat(status.received_at).date()
         until = extended_due_date(status.legal_basis, received, status.due_at, due)
         intake.settle(decision=("extended", again | {"due_at": until.isoformat()}))
         return intake.status(request_id)
@@ -215,10 +216,11 @@ def _terms(wish: Wish) -> tuple[datetime, date]:
 
 def _received(wish: Wish) -> datetime:
     now = datetime.now(UTC)
-    received = (wish.received or now).replace(microsecond=0)
+    received = wish.received or now
     plausible = EARLIEST_YEAR <= received.year <= now.year + 1  # the conversion below overflows at the calendar's ends
     if plausible:
         received = received.replace(tzinfo=UTC) if received.tzinfo is None else received.astimezone(UTC)
+        received = received.replace(microsecond=0)  # afterwards: an offset may hold some itself
     if not plausible or received > now + _FURTHEST_AHEAD:
         raise BadInput(
             f"{wish.where} must have been received by now, and since {EARLIEST_YEAR}",

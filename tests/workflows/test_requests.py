@@ -6,7 +6,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Callable
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta, timezone
 from pathlib import Path
 
 import pytest
@@ -252,10 +252,61 @@ def test_decisions_are_recorded_once(repository: Path) -> None:
 
 
 def test_an_extension_that_comes_too_late_is_refused(repository: Path) -> None:
-    """After the due date there is nothing to extend any more."""
-    (filed,) = add_requests([Wish("gdpr", subject=NAME, received=datetime(2026, 1, 1))])
-    with pytest.raises(BadInput, match="on the due date at the latest"):
-        extend(filed.request.request_id, "complexity")
+    """After the first period there is nothing to extend any more, also where it was extended before."""
+    (filed,) = add_requests([Wish("gdpr", subject=NAME, received=datetime.now(UTC) - timedelta(days=40))])
+    name = filed.request.request_id
+    with pytest.raises(BadInput, match="within the first period"):
+        extend(name, "complexity")
+    later = {"request_id": name, "due_at": f"{date.today() + timedelta(days=5)}", "reason": "complexity"}
+    Ledger().append("extended", later)
+    with pytest.raises(BadInput, match="within the first period"):
+        extend(name, "complexity", date.today() + timedelta(days=6))
+
+
+def test_a_date_set_by_the_team_may_be_moved_until_it_is_reached(repository: Path) -> None:
+    """No law ends the first period of a manual request."""
+    (filed,) = add_requests([Wish("manual", subject=NAME, due=date.today() + timedelta(days=2))])
+    for days in (4, 6):
+        due = date.today() + timedelta(days=days)
+        assert extend(filed.request.request_id, "complexity", due).due_at == due
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"request_id": [1]},
+        {"request_id": 7},
+        {"due_at": "x"},
+        {"legal_basis": "zz"},
+        {"due_at": None},
+    ],
+    ids=str,
+)
+def test_an_event_without_the_facts_of_its_kind_is_one_line(change: dict[str, object], repository: Path) -> None:
+    """A whole chain whose events lack a fact stops every command, with the line named."""
+    (filed,) = add_requests([WISH])
+    data = next(event.data for event in Ledger().events() if event.kind == "received")
+    Ledger().append("received", data | change)
+    commands = (list_requests, lambda: show_request(filed.request.request_id), lambda: add_requests([WISH]))
+    for command in commands:
+        with pytest.raises(BadInput) as raised:
+            command()
+        assert "ledger event 2 ('received') must state" in str(raised.value)
+
+
+def test_the_second_of_receipt_is_whole_whatever_the_offset(repository: Path) -> None:
+    """An offset may hold a part of a second itself."""
+    odd = timezone(timedelta(hours=23, minutes=59, seconds=59, microseconds=999_999))
+    (filed,) = add_requests([Wish("gdpr", subject=NAME, received=datetime(2026, 1, 31, 12, tzinfo=odd))])
+    assert filed.request.received_at == datetime(2026, 1, 30, 12, tzinfo=UTC)
+
+
+def test_a_name_in_the_place_of_an_id_is_not_repeated(repository: Path) -> None:
+    """What is printed lands in logs."""
+    add_requests([WISH])
+    with pytest.raises(BadInput, match="no request id") as raised:
+        withdraw(NAME)
+    assert NAME not in str(raised.value)
 
 
 @pytest.mark.parametrize("close", [withdraw, lambda name: refuse(name, "identity_not_verified")])

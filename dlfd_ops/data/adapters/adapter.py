@@ -164,10 +164,11 @@ def missing_layout(what: str) -> BadInput:
 
 
 def _check_header(name: str, header: list[str], required: tuple[str, ...]) -> None:
-    repeated = sorted({column for column in header if header.count(column) > 1})
+    repeated = {column for column in header if header.count(column) > 1}
     missing = [column for column in required if column not in header]
     if repeated or missing:
-        what = f"repeated columns: {', '.join(repeated)}" if repeated else f"no column {', '.join(missing)}"
+        # Numbers alone: where the header is missing, these are a row's cells.
+        what = f"{len(repeated)} columns of one name" if repeated else f"no column {', '.join(missing)}"
         raise BadInput(
             f"{name} must have a header with the columns {', '.join(required)}, each once",
             received=what,
