@@ -21,6 +21,7 @@ class Serving:
         fulfilled: the requests that a passed version has forgotten; whoever serves must cover them.
         passed: the versions whose gate passed, by its last decision.
         moves: every promotion and rollback, in order.
+        heads: the ledger's heads from the last move on, the move's own first; empty where nothing was promoted yet.
     """
 
     versions: Mapping[int, VersionEvidence]
@@ -28,6 +29,7 @@ class Serving:
     fulfilled: frozenset[str]
     passed: frozenset[int]
     moves: tuple[Move, ...]
+    heads: tuple[str, ...]
 
     @classmethod
     def of(cls, events: Sequence[Event], model_name: str, store: str) -> Serving:
@@ -47,12 +49,19 @@ class Serving:
             if (version.registered.model_name, version.registered.store) == (model_name, store)
         ]
         nodes, statuses = lineage(registered, None, {}), request_statuses(events).values()
+        ours = [
+            (number, move)
+            for number, event in enumerate(events)
+            for _, move in moves([event])
+            if (move.model_name, move.store) == (model_name, store)
+        ]
         return cls(
             versions={version.registered.version: version for version in registered},
             covers={node.version: frozenset(forgotten(nodes, node)) for node in nodes if node.version is not None},
             fulfilled=frozenset(status.request_id for status in statuses if status.state == "fulfilled"),
             passed=frozenset(version.registered.version for version in registered if version.gate == "passed"),
-            moves=tuple(move for _, move in moves(events) if (move.model_name, move.store) == (model_name, store)),
+            moves=tuple(move for _, move in ours),
+            heads=tuple(event.hash for event in events[ours[-1][0] :]) if ours else (),
         )
 
     @property

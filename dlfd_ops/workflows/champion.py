@@ -1,7 +1,7 @@
 """Moving the alias ``champion``, so that registry and ledger say the same, and only one of two who try at once wins.
 
-The alias is moved first, looked at again, and then told to the ledger. Whoever is interrupted in between runs the
-command again: the alias stands already, and the ledger is told once.
+The alias is moved first, looked at again, and then told to the ledger, whose new head is recorded on the version.
+Whoever is interrupted in between runs the command again: what stands already stays, and the ledger is told once.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from dlfd_ops.errors import BadInput, CheckFailed
 from dlfd_ops.params import Params
 from dlfd_ops.tracking.aliases import CHAMPION, point_champion, read_aliases
 from dlfd_ops.tracking.store import Store, open_store
-from dlfd_ops.tracking.versions import read_version, record_head
+from dlfd_ops.tracking.versions import HEAD_TAG, read_version, record_head
 from dlfd_ops.workflows.audit_files import open_ledger
 from dlfd_ops.workflows.audit_registry import compare_unlearned
 from dlfd_ops.workflows.layout import Layout
@@ -70,6 +70,20 @@ class Champion:
         """The version that serves, by the registry."""
         return self.aliases.get(CHAMPION)
 
+    def last_move_is_complete(self) -> bool:
+        """Return whether the version of the ledger's last move carries that move's head, or a later one.
+
+        A later one is there where the version was registered again since. An earlier one, or none, says that the move
+        was interrupted before its last write.
+
+        Raises:
+            BadInput: the store does not answer.
+        """
+        if self.serving.champion is None:
+            return True
+        found = read_version(self.store, self.model_name, self.serving.champion)
+        return found is not None and found.tags.get(HEAD_TAG) in self.serving.heads
+
     def check_may_serve(self, version: int) -> None:
         """Check that a version exists, has forgotten whoever was promised to be, and is what the ledger says.
 
@@ -105,6 +119,8 @@ class Champion:
     def move(self, kind: str, version: int, facts: Mapping[str, Any]) -> Moved:
         """Let a version serve, and tell the ledger once; the caller has checked that it may.
 
+        Where it serves already, what an interrupted move to it left unwritten is written.
+
         Args:
             kind: "promoted" or "rolled_back".
             version: the version.
@@ -117,6 +133,8 @@ class Champion:
         before = self.version if self.version != version else self.serving.champion
         changed = (self.version, self.serving.champion) != (version, version)
         if not changed:
+            if not self.last_move_is_complete():
+                record_head(self.store, self.model_name, version, self.serving.heads[0])
             return Moved(self.model_name, version, self.serving.moves[-1].from_version, changed=False)
         if self.version != version:
             self._point(version)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from dlfd_ops.audit.evidence import RolledBack
 from dlfd_ops.errors import BadInput, CheckFailed
 from dlfd_ops.params import Params
 from dlfd_ops.workflows.actor import actor
@@ -42,6 +43,8 @@ def rollback(params: Params, root: Path = Path(), *, to: int | None = None) -> M
 
 def _before(champion: Champion) -> int:
     """Return the version that served before; the alias may name it already, where a rollback was interrupted."""
+    if _interrupted_at_the_end(champion):
+        return champion.serving.moves[-1].version
     history = champion.serving.history
     if len(history) < 2:
         raise CheckFailed(
@@ -56,6 +59,13 @@ def _before(champion: Champion) -> int:
             remedy="say which version to go back to with --to, or complete a promotion that was interrupted",
         )
     return history[-2]
+
+
+def _interrupted_at_the_end(champion: Champion) -> bool:
+    """Return whether the last move is a rollback that lacks its last write alone, so that another would be one more."""
+    moves = champion.serving.moves
+    told = bool(moves) and isinstance(moves[-1], RolledBack) and moves[-1].version == champion.version
+    return told and not champion.last_move_is_complete()
 
 
 def _earlier(champion: Champion, to: int) -> int:

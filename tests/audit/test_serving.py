@@ -91,6 +91,15 @@ def test_every_change_is_told_and_no_repetition(steps: list[tuple[bool, int]]) -
         assert found.history[-1:] == (() if serves is None else (serves,))
 
 
+def test_heads_since_the_last_move_begin_with_its_own(ledger: Ledger) -> None:
+    """Events before it and moves in another store do not count, later events do."""
+    assert serving(ledger).heads == ()
+    kind, elsewhere = promoted(2, None)
+    for event in (promoted(2, None), promoted(3, 2), (kind, elsewhere | {"store": "http://elsewhere"})):
+        ledger.append(*event)
+    assert serving(ledger).heads == tuple(event.hash for event in ledger.events()[1:])
+
+
 def test_a_rollback_takes_back_what_came_after(ledger: Ledger) -> None:
     """2, 3, 4, back to 2: then there is nothing before it."""
     for event in (promoted(2, None), promoted(3, 2), promoted(4, 3)):

@@ -217,15 +217,60 @@ def test_interrupted_anywhere_the_second_run_completes_it(
     moved = redone.aliases["champion"]
     if place in ("append", "read_aliases"):
         assert compare_parts(redone.root)["registry"].findings != ()
-    if place == "record_head":  # everything that counts had been written
-        assert len(redone.moves()) == before + 1
-    else:
-        run(redone.root)
+    run(redone.root)
     (event,) = redone.moves()[before:]
     assert event.data["version"] == redone.aliases["champion"]
     assert event.data["from_version"] == ({3: 5, 5: 3}[event.data["version"]])
     assert moved == event.data["version"] or place == "point_champion"
+    assert _head(redone, moved if place != "point_champion" else event.data["version"]) == event.hash
     assert compare_parts(redone.root)["registry"].findings == ()
+
+
+def _head(lineage: Lineage, version: int) -> str:
+    return lineage.store.client.get_model_version(NAME, str(version)).tags["dlfd.ledger_head"]
+
+
+@pytest.mark.parametrize("registered_again", [False, True])
+def test_two_rollbacks_in_a_row_go_back_two_versions(redone: Lineage, *, registered_again: bool) -> None:
+    """The first one is complete, also where later events followed and the version carries the head of one of them."""
+    redone.add(6, [BEN], parent=2)
+    promote(PARAMS, redone.root)
+    assert rollback(PARAMS, redone.root).version == 5
+    redone.ledger.append("acknowledged", {"request_id": CARL})
+    if registered_again:
+        redone.store.client.set_model_version_tag(NAME, "5", "dlfd.ledger_head", redone.ledger.head())
+    assert rollback(PARAMS, redone.root).version == 3
+    with pytest.raises(CheckFailed, match="must have served before"):
+        rollback(PARAMS, redone.root)
+
+
+def test_a_rollback_is_completed_before_another_one_begins(redone: Lineage, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The store goes away at the last write, and the ledger grows before the command runs again; that tells nothing."""
+    redone.add(6, [BEN], parent=2)
+    promote(PARAMS, redone.root)
+
+    def gone(*_: object) -> None:
+        raise BadInput("the store must answer", received="nothing", remedy="start it")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(champion, "record_head", gone)
+        with pytest.raises(BadInput, match="must answer"):
+            rollback(PARAMS, redone.root)
+    told = redone.moves()[-1]
+    redone.ledger.append("acknowledged", {"request_id": CARL})
+    completed = rollback(PARAMS, redone.root)
+    assert (completed.version, completed.from_version, completed.changed) == (5, 6, False)
+    assert (redone.aliases["champion"], redone.moves()[-1], _head(redone, 5)) == (5, told, told.hash)
+    assert rollback(PARAMS, redone.root).version == 3
+
+
+def test_a_later_head_is_not_replaced_by_an_earlier_one(lineage: Lineage) -> None:
+    """A version that was registered again since its promotion keeps the newer checkpoint."""
+    promote(PARAMS, lineage.root)
+    lineage.ledger.append("acknowledged", {"request_id": CARL})
+    lineage.store.client.set_model_version_tag(NAME, "3", "dlfd.ledger_head", lineage.ledger.head())
+    promote(PARAMS, lineage.root)
+    assert _head(lineage, 3) == lineage.ledger.head()
 
 
 def test_the_loser_of_a_race_on_a_server_is_told(lineage: Lineage, monkeypatch: pytest.MonkeyPatch) -> None:
