@@ -13,6 +13,7 @@ from typing import Annotated, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from dlfd_ops.deletion.requests import KeyedHash, RequestId
+from dlfd_ops.digest import sha256_file
 from dlfd_ops.errors import BadInput
 from dlfd_ops.files import read_bounded, replaced_folder, write_text
 
@@ -22,6 +23,7 @@ PARENT_MODEL = Path("models/parent")
 MAX_PARENT_BYTES = 64 << 20
 
 _NOTE = "start.txt"
+_WEIGHTS = "weights.safetensors"  # as dlfd_ops.models.checkpoint names them, which loads torch: commands start without
 
 
 class Parent(BaseModel):
@@ -73,6 +75,30 @@ def write_note(folder: Path = PARENT_MODEL) -> None:
     if [path.name for path in folder.glob("*")] != [_NOTE]:
         with replaced_folder(folder) as new:
             write_text(new / _NOTE, "The unlearning starts from models/original, as the train stage leaves it.\n")
+
+
+def check_weights(parent: Parent, folder: Path = PARENT_MODEL) -> None:
+    """Check that a folder holds the weights that are pinned.
+
+    Args:
+        parent: as pinned; where it is the original, no weights are pinned and any folder will do.
+        folder: of the weights.
+
+    Raises:
+        BadInput: it holds others, or none. A command that was killed while it pinned leaves it so.
+    """
+    if parent.weights_digest is None:
+        return
+    weights = folder / _WEIGHTS
+    found = sha256_file(weights) if weights.is_file() else "nothing"
+    if found != parent.weights_digest:
+        raise BadInput(
+            "unlearning must start from the pinned parent",
+            received=f"weights {found[:12]}... where {PARENT_FILE} pins {parent.weights_digest[:12]}...",
+            remedy="run the request add, request import or erase run that was interrupted again; or undo it: "
+            f"dvc checkout --force {PARENT_MODEL} {PARENT_FILE} (if dvc repro ran since, first git checkout of their "
+            ".dvc files)",
+        )
 
 
 def write_parent(path: Path, parent: Parent) -> None:

@@ -17,7 +17,15 @@ from dlfd_ops.audit.chain import Event
 from dlfd_ops.audit.evidence import check_facts
 from dlfd_ops.audit.ledger import Ledger
 from dlfd_ops.audit.timeline import printable
-from dlfd_ops.deletion.parent import PARENT_FILE, PARENT_MODEL, Parent, read_parent, write_note, write_parent
+from dlfd_ops.deletion.parent import (
+    PARENT_FILE,
+    PARENT_MODEL,
+    Parent,
+    check_weights,
+    read_parent,
+    write_note,
+    write_parent,
+)
 from dlfd_ops.deletion.requests import REQUESTS_FILE, DeletionRequest, read_requests, write_requests
 from dlfd_ops.deletion.status import RequestStatus, received_data, request_statuses
 from dlfd_ops.errors import BadInput
@@ -78,16 +86,22 @@ class Intake:
         Args:
             requests: the new intake; ``None`` keeps it.
             decision: kind and data of an event to record.
+
+        Raises:
+            BadInput: ``models/parent`` does not hold what is pinned, as a command was killed while it pinned: DVC must
+                not come to know the two as a pair. Nothing is written then.
         """
+        pinned = self._parent or Parent()
+        check_weights(pinned)
+        if pinned.kind == "original":
+            write_note()  # also in the place of weights that a killed command brought
         if requests is not None and list(requests) != list(self.requests):
             write_requests(REQUESTS_FILE, requests)
             self.requests = requests
         events = [("received", received_data(request)) for request in self.requests]
         self.ledger.append_all([*events, decision] if decision else events)
         self.statuses = request_statuses(self.ledger.events(), self.requests)
-        if not PARENT_MODEL.exists():
-            write_note()
-        self._write_parent(self._parent or Parent())
+        self._write_parent(pinned)
         track([REQUESTS_FILE, PARENT_FILE, PARENT_MODEL], Path())
 
     def pin(self, requests: Sequence[DeletionRequest] = ()) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from dlfd_ops.deletion.parent import Parent, read_parent
+from dlfd_ops.deletion.parent import Parent, check_weights, read_parent
 from dlfd_ops.errors import BadInput
 from dlfd_ops.models.checkpoint import weights_digest
 from dlfd_ops.workflows.layout import Layout
@@ -43,11 +43,5 @@ def read_start(layout: Layout) -> Start:
                 remedy="promote a version and file the request again, or train a new original (docs/registry.md)",
             )
         return Start(parent, folder, weights_digest(folder))
-    found = weights_digest(folder) if folder.is_dir() else "nothing"
-    if found != parent.weights_digest:
-        raise BadInput(
-            "unlearning must start from the pinned parent",
-            received=f"weights {found[:12]}... where deletion/parent.json pins {parent.weights_digest[:12]}...",
-            remedy=f"restore {folder} and deletion/parent.json with dvc checkout",
-        )
-    return Start(parent, folder, found)
+    check_weights(parent, folder)
+    return Start(parent, folder, parent.weights_digest)

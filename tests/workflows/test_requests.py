@@ -14,9 +14,12 @@ from dvc.repo import Repo
 
 from dlfd_ops.audit.ledger import Ledger
 from dlfd_ops.data.identity import KEY_FILE, KEY_ID_FILE, load_key
-from dlfd_ops.deletion.parent import PARENT_FILE, read_parent
+from dlfd_ops.deletion.parent import PARENT_FILE, PARENT_MODEL, Parent, read_parent, write_parent
 from dlfd_ops.deletion.requests import REQUESTS_FILE, read_requests
+from dlfd_ops.digest import sha256_bytes
 from dlfd_ops.errors import BadInput
+from dlfd_ops.files import replaced_folder
+from dlfd_ops.models.checkpoint import WEIGHTS
 from dlfd_ops.workflows.request_import import import_requests
 from dlfd_ops.workflows.requests import (
     Wish,
@@ -325,6 +328,50 @@ def test_a_closed_request_is_excluded_and_may_be_asked_anew(repository: Path, cl
     assert [status.open for status in list_requests()] == [False, True]
     with Repo() as repo:
         assert repo.status() == {}
+
+
+def test_weights_that_are_not_the_pinned_ones_are_not_tracked(repository: Path) -> None:
+    """After a kill within the pin no other command makes a pair of the two, and `dvc checkout` undoes the pin."""
+    (filed,) = add_requests([WISH])
+    name = filed.request.request_id
+    pinned = Parent(
+        kind="version",
+        version=2,
+        weights_digest=sha256_bytes(b"two"),
+        unlearnings=1,
+        covers=(name,),
+    )
+    write_parent(PARENT_FILE, pinned)
+    _bring(b"two")
+    acknowledge(name)
+    _bring(b"three")
+    before = files(repository)
+    with pytest.raises(BadInput, match="must start from the pinned parent") as caught:
+        extend(name, "complexity")
+    assert files(repository) == before
+    assert "request add" in str(caught.value)
+    subprocess.run(
+        [sys.executable, "-m", "dvc", "checkout", "-q", "--force", str(PARENT_MODEL), str(PARENT_FILE)], check=True
+    )
+    extend(name, "complexity")
+    assert (PARENT_MODEL / WEIGHTS).read_bytes() == b"two"
+    assert read_parent(PARENT_FILE) == pinned
+
+
+def test_weights_without_a_pin_give_way_to_the_note(repository: Path) -> None:
+    """A first pin that was killed half-way leaves weights where the original is still the parent: none are tracked."""
+    (filed,) = add_requests([WISH])
+    before = files(repository)
+    _bring(b"two")
+    acknowledge(filed.request.request_id)
+    changed = {path for path, content in files(repository).items() if before.get(path) != content}
+    assert changed == {str(repository / "audit/ledger.jsonl")}
+    assert before.keys() == files(repository).keys()
+
+
+def _bring(weights: bytes) -> None:
+    with replaced_folder(PARENT_MODEL) as new:
+        (new / WEIGHTS).write_bytes(weights)
 
 
 def test_a_refusal_keeps_its_reason(repository: Path) -> None:

@@ -25,10 +25,12 @@ from dlfd_ops.audit.ledger import Ledger
 from dlfd_ops.data.identity import load_key
 from dlfd_ops.data.synthetic_faces.dataset import Recipe, generate
 from dlfd_ops.deletion.forget_list import read_forget_list
-from dlfd_ops.deletion.parent import Parent, read_parent
+from dlfd_ops.deletion.parent import Parent, read_parent, write_parent
 from dlfd_ops.deletion.suppression import append_suppressed, suppress_sample, suppress_subject
+from dlfd_ops.digest import sha256_bytes
 from dlfd_ops.errors import BadInput
-from dlfd_ops.models.checkpoint import weights_digest
+from dlfd_ops.files import write_bytes
+from dlfd_ops.models.checkpoint import WEIGHTS, weights_digest
 from dlfd_ops.params import Params, load_params
 from dlfd_ops.workflows.audit import report, verify
 from dlfd_ops.workflows.evaluate import evaluate
@@ -38,7 +40,8 @@ from dlfd_ops.workflows.layout import Layout
 from dlfd_ops.workflows.prepare import prepare
 from dlfd_ops.workflows.promote import promote
 from dlfd_ops.workflows.register import register
-from dlfd_ops.workflows.requests import Wish, add_requests, list_requests, withdraw
+from dlfd_ops.workflows.requests import Wish, acknowledge, add_requests, list_requests, withdraw
+from dlfd_ops.workflows.start import read_start
 from dlfd_ops.workflows.train import train
 from dlfd_ops.workflows.unlearn import unlearn
 from tests.pipeline.project import REPOSITORY, TINY, Project
@@ -248,6 +251,33 @@ def test_a_request_after_the_erasure_needs_no_erased_data(story: Story, tmp_path
         assert forget_list(load_params()).request_ids == ()
     finally:
         os.chdir(before)
+
+
+def test_a_request_that_was_killed_within_its_pin_is_filed_by_asking_again(
+    story: Story, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The champion's weights lie there and the older pin still stands: others refuse, the same request repairs it."""
+    folder = tmp_path / "copy"
+    shutil.copytree(story.root, folder, symlinks=True)
+    monkeypatch.chdir(folder)
+    waiting = ask(trained_people(SUBJECTS)[2])
+    older = read_parent(LAYOUT.parent).model_copy(update={"version": 2, "weights_digest": sha256_bytes(b"older")})
+    write_parent(LAYOUT.parent, older)
+    write_bytes(LAYOUT.parent_model / WEIGHTS, b"older")
+    acknowledge(waiting)
+    with monkeypatch.context() as patch:
+        patch.setattr("dlfd_ops.workflows.intake.write_parent", _killed)
+        with pytest.raises(KeyboardInterrupt):
+            ask(trained_people(SUBJECTS)[3])
+    with pytest.raises(BadInput, match=f"{story.rounds[1].receipt.weights_digest[:12]}.* run the request add"):
+        withdraw(waiting)
+    ask(trained_people(SUBJECTS)[3])
+    withdraw(waiting)
+    assert read_start(LAYOUT).digest == story.rounds[1].receipt.weights_digest
+
+
+def _killed(*_: object) -> None:
+    raise KeyboardInterrupt
 
 
 def test_nothing_starts_from_a_model_that_knows_the_erased(story: Story, tmp_path: Path) -> None:
