@@ -6,7 +6,8 @@ gone. What goes is the logged model: its weights, in every form, and its input e
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+import re
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
@@ -23,24 +24,28 @@ from dlfd_ops.tracking.store import Store, artifact_is_missing
 ERASED_TAG = "dlfd.erased"
 MODELS_FOLDER = "models"
 """Below the root of an experiment's artifacts MLflow keeps a logged model in ``models/<id>/artifacts``."""
-_PREFIX = "models:/"
+_MODEL_URI = re.compile(r"models:/([^/@]+)")
+_PLACE = re.compile(rf".*/{MODELS_FOLDER}/([^/]+)/artifacts(?:/.*)?")
 
 
 @dataclass(frozen=True)
 class StoredModel:
-    """A logged model, and the version that it is.
+    """A logged model, and the version of our registered model that it is.
 
     Attributes:
         model_id: of the logged model.
-        version: number in the registry, or None: its registration was interrupted, or the version deleted by hand.
-        aliases: that name the version.
+        version: number in the registry, the first where several versions are copies of it, or None: its registration
+            was interrupted, the version deleted by hand, or it is no model of ours.
+        aliases: that name one of these versions.
         tags: of the version; empty without one.
+        foreign: whether a version of another registered model stands for it.
     """
 
     model_id: str
     version: int | None
     aliases: tuple[str, ...]
     tags: dict[str, str]
+    foreign: bool
 
 
 def stored_models(store: Store, experiment: str, model_name: str) -> list[StoredModel]:
@@ -56,12 +61,12 @@ def stored_models(store: Store, experiment: str, model_name: str) -> list[Stored
         found = store.client.get_experiment_by_name(experiment)
         if found is None:
             return []
-        versions = {_model_id(version): version for version in _versions(store, model_name)}
+        versions = _versions_of_models(store)
         known = {str(model.model_id): model for model in _logged_models(store, str(found.experiment_id))}
         places = {model_id: str(model.artifact_location) for model_id, model in known.items()}
         places |= _places_without_record(store, str(found.artifact_location), known)
         return [
-            _stored(model_id, versions.get(model_id))
+            _stored(store, model_id, model_name, versions.get(model_id, ()))
             for model_id, place in sorted(places.items())
             if _has_files(_repository(store, place))
         ]
@@ -75,7 +80,7 @@ def has_artifacts(store: Store, model_name: str, version: int) -> bool:
     """
     with store.answering():
         place = store.client.get_model_version_download_uri(model_name, str(version))
-        model = _logged_model(store, _model_id(store.client.get_model_version(model_name, str(version))))
+        model = _logged_model(store, _model_id(store, store.client.get_model_version(model_name, str(version))))
         return _has_files(_repository(store, place if model is None else str(model.artifact_location)))
 
 
@@ -93,8 +98,8 @@ def remove_model(store: Store, experiment: str, model_name: str, model_id: str, 
         BadInput: the store does not answer.
     """
     with store.answering():
-        for version in _versions(store, model_name):
-            if _model_id(version) == model_id:
+        for version in _versions(store, f"name = '{model_name}'"):
+            if _model_id(store, version) == model_id:
                 store.client.set_model_version_tag(model_name, str(version.version), ERASED_TAG, note)
         model = _logged_model(store, model_id)
         if model is not None:
@@ -123,11 +128,19 @@ def _logged_model(store: Store, model_id: str) -> LoggedModel | None:
         return None
 
 
-def _versions(store: Store, model_name: str) -> Iterable[ModelVersion]:
+def _versions_of_models(store: Store) -> dict[str, list[ModelVersion]]:
+    """Return the versions of all registered models, by the logged model that they stand for."""
+    found: dict[str, list[ModelVersion]] = {}
+    for version in _versions(store):
+        found.setdefault(_model_id(store, version), []).append(version)
+    return found
+
+
+def _versions(store: Store, wanted: str | None = None) -> Iterator[ModelVersion]:
     token: str | None = None
     while True:
-        page = store.client.search_model_versions(f"name = '{model_name}'", page_token=token)
-        yield from (store.client.get_model_version(model_name, str(version.version)) for version in page)
+        page = store.client.search_model_versions(wanted, page_token=token)
+        yield from page
         token = page.token
         if not token:
             return
@@ -169,12 +182,26 @@ def _listed(repository: ArtifactRepository, path: str | None = None) -> Sequence
         return ()
 
 
-def _model_id(version: ModelVersion) -> str:
-    # A copied version has no model id of its own: its source names the model.
-    return str(version.model_id or str(version.source).removeprefix(_PREFIX))
+def _model_id(store: Store, version: ModelVersion) -> str:
+    """Return the logged model that a version stands for; where there is none, the version's own source."""
+    source = str(version.source)
+    if version.model_id:
+        return str(version.model_id)
+    if named := _MODEL_URI.fullmatch(source):
+        return named[1]
+    # A copy names the version that it was made from, and a source may be a plain place: where the files lie tells.
+    place = _PLACE.fullmatch(str(store.client.get_model_version_download_uri(version.name, str(version.version))))
+    return place[1] if place else source
 
 
-def _stored(model_id: str, version: ModelVersion | None) -> StoredModel:
-    if version is None:
-        return StoredModel(model_id, None, (), {})
-    return StoredModel(model_id, int(version.version), tuple(version.aliases), dict(version.tags))
+def _stored(store: Store, model_id: str, model_name: str, versions: Sequence[ModelVersion]) -> StoredModel:
+    numbers = sorted(int(version.version) for version in versions if version.name == model_name)
+    # A search leaves the aliases out.
+    ours = [store.client.get_model_version(model_name, str(number)) for number in numbers]
+    return StoredModel(
+        model_id,
+        version=numbers[0] if numbers else None,
+        aliases=tuple(alias for version in ours for alias in version.aliases),
+        tags=dict(ours[0].tags) if ours else {},
+        foreign=any(version.name != model_name for version in versions),
+    )

@@ -41,6 +41,7 @@ REPOSITORY = Path(__file__).resolve().parents[2]
 RAW = Path("data/raw")
 NUMBERS = {"accuracy": 0.75, "accuracy_forget": 0.5, "mia_auc": 0.5}
 MODEL = "face-tiny"
+FOREIGN_MODEL = "face-of-another-project"
 OLDER_WEIGHTS = "weights of an original that was trained before"
 FOREIGN_WEIGHTS = "weights of another project, in a remote that both use"
 WEIGHTS_OF = {"original": "weights of the original in use", "unlearned": "weights that forgot"}
@@ -250,7 +251,8 @@ def _fulfil(estate: Estate) -> None:
     """File the requests, register an original and a version that forgot, let it pass the gate, and serve it."""
     filed = add_requests([Wish("gdpr", subject=subject) for subject in estate.subjects])
     estate.request_ids = tuple(sorted(one.request.request_id for one in filed))
-    original, unlearned = (_register(estate, name) for name in ("original", "unlearned"))
+    original, unlearned = (_register(estate, MODEL, WEIGHTS_OF[name]) for name in ("original", "unlearned"))
+    _register(estate, FOREIGN_MODEL, FOREIGN_WEIGHTS)
     store = open_store(estate.root)
     digest = read_manifest(Path("data/prepared/manifest.parquet")).digest()
     common: dict[str, Any] = {"request_ids": list(estate.request_ids), "forget_list_digest": "f" * 64}
@@ -298,22 +300,23 @@ def _fulfil(estate: Estate) -> None:
     git("commit", "--quiet", "--message", "Fulfilled")
 
 
-def _register(estate: Estate, name: str) -> int:
+def _register(estate: Estate, registered_model: str, weights: str) -> int:
+    """Log a model in the experiment of the data set, and register it; the store may be shared."""
     store = open_store(estate.root)
     experiment = store.experiment_id("dlfd-tiny")
-    if name == "original":
-        store.client.create_registered_model(MODEL)
-    model = store.client.create_logged_model(experiment, name=MODEL)
+    if not store.client.search_registered_models(f"name = '{registered_model}'"):
+        store.client.create_registered_model(registered_model)
+    model = store.client.create_logged_model(experiment, name=registered_model)
     with TemporaryDirectory() as folder:
-        write_text(Path(folder) / SERVED_FILE, WEIGHTS_OF[name])
-        write_text(Path(folder) / CHECKPOINT / WEIGHTS, WEIGHTS_OF[name])
+        write_text(Path(folder) / SERVED_FILE, weights)
+        write_text(Path(folder) / CHECKPOINT / WEIGHTS, weights)
         store.client.log_model_artifacts(str(model.model_id), folder)
     with store.as_default():
         version = store.client.create_model_version(
-            MODEL,
+            registered_model,
             source=str(model.model_uri),
             model_id=str(model.model_id),
-            tags={"dlfd.weights_digest": sha256_bytes(WEIGHTS_OF[name].encode())},
+            tags={"dlfd.weights_digest": sha256_bytes(weights.encode())},
         )
     return int(version.version)
 

@@ -214,9 +214,17 @@ def test_the_neighbour_keeps_the_shared_image(erased: Estate) -> None:
 def test_the_older_model_is_gone_and_its_version_tells(erased: Estate) -> None:
     """The weights of the original are removed; the version stays with a tag; the version in use is untouched."""
     store = open_store(erased.root)
-    assert [model.version for model in stored_models(store, "dlfd-tiny", MODEL)] == [2]
+    assert [model.version for model in stored_models(store, "dlfd-tiny", MODEL) if not model.foreign] == [2]
     assert ERASED_TAG in store.client.get_model_version(MODEL, "1").tags
-    assert len(list(Path("mlartifacts").rglob("weights.safetensors"))) == 1
+
+
+def test_a_model_of_another_project_in_the_same_store_stays(erased: Estate) -> None:
+    """It was logged in the same experiment and is registered under another name: kept, and the receipt says so."""
+    left = [path.read_text() for path in Path("mlartifacts").rglob("weights.safetensors")]
+    assert sorted(left) == sorted([WEIGHTS_OF["unlearned"], FOREIGN_WEIGHTS])
+    items = Receipt.model_validate_json(next(Path("audit/receipts").iterdir()).read_text()).items
+    kept = [item.ground for item in items if item.store.startswith("MLflow") and item.outcome == "kept"]
+    assert kept == [FOREIGN]
 
 
 def test_the_receipt_stands_in_the_ledger(erased: Estate) -> None:

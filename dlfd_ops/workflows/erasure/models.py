@@ -8,7 +8,7 @@ from dlfd_ops.audit.chain import Event
 from dlfd_ops.audit.evidence import Unlearned, VersionEvidence, facts, versions
 from dlfd_ops.audit.ledger import Ledger
 from dlfd_ops.data.identity import SecretKey
-from dlfd_ops.deletion.erasure import RESIDUE, Target
+from dlfd_ops.deletion.erasure import FOREIGN, RESIDUE, Target
 from dlfd_ops.errors import BadInput
 from dlfd_ops.evaluation.results import read_json
 from dlfd_ops.params import Params
@@ -25,7 +25,8 @@ PROMOTE = "promote a version that forgot them, then run this command again"
 def older_models(params: Params, layout: Layout, key: SecretKey, people: People) -> Iterator[Target]:
     """Yield the models of the MLflow store that knew one of the people.
 
-    A model without a version counts as one that knew them.
+    A model without a version of any registered model counts as one that knew them. One that another registered model
+    has a version of is not ours to remove.
 
     Raises:
         BadInput: the store does not answer, or one of these models is in use.
@@ -41,12 +42,13 @@ def older_models(params: Params, layout: Layout, key: SecretKey, people: People)
         if not missing:
             continue
         _check_not_in_use(model, sorted(missing))
+        ground = FOREIGN if model.foreign else keep
         yield Target(
             object=key.object_key(model.model_id),
             kind="model",
             store=f"MLflow {store.description}",
-            outcome="keep" if keep else "remove",
-            ground=keep,
+            outcome="keep" if ground else "remove",
+            ground=ground,
             name=model.model_id,
             weights=model.tags.get("dlfd.weights_digest", ""),
         )
