@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dlfd_ops.audit.ledger import Ledger
-from dlfd_ops.data.adapters import ADAPTERS
 from dlfd_ops.data.identity import SecretKey
 from dlfd_ops.data.manifest import read_manifest
 from dlfd_ops.data.removal import find_leftovers, is_photo, list_files, remove_photos, tables_without
@@ -46,7 +45,7 @@ from dlfd_ops.workflows.erasure.private import half_replaced
 from dlfd_ops.workflows.erasure.survey import Surroundings
 from dlfd_ops.workflows.intake import Intake
 from dlfd_ops.workflows.layout import Layout
-from dlfd_ops.workflows.prepare import prepare
+from dlfd_ops.workflows.prepare import prepare, read_source
 from dlfd_ops.workflows.retired import retire
 
 
@@ -91,7 +90,7 @@ def remove_raw(work: Work) -> None:
     if not work.intent.photos:
         return
     root, photos = work.layout.root / work.intent.source, set(work.intent.photos)
-    records = ADAPTERS[work.params.prepare.source](root).records
+    records = read_source(work.params, root).records
     staying = [path for path in list_files(root) if is_photo(path) and path not in photos]
     remove_photos(root, sorted(photos), tables_without(root, photos, records, staying))
     for left in find_leftovers(root):  # of a table, by a run that was killed in this very step

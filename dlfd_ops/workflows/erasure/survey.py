@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from dlfd_ops.data.adapters import ADAPTERS, Source
+from dlfd_ops.data.adapters import Source
 from dlfd_ops.data.identity import SecretKey
 from dlfd_ops.data.removal import RawFile, find_photos, is_photo, list_files, tables_without
 from dlfd_ops.errors import BadInput
@@ -27,6 +27,7 @@ from dlfd_ops.workflows.erasure.contents import (
 from dlfd_ops.workflows.erasure.models import safe_weights
 from dlfd_ops.workflows.erasure.people import People
 from dlfd_ops.workflows.layout import Layout
+from dlfd_ops.workflows.prepare import read_source
 
 
 @dataclass(frozen=True)
@@ -80,8 +81,8 @@ class Survey:
 
     @cached_property
     def source(self) -> Source:
-        """What the adapter reads."""
-        return ADAPTERS[self.around.params.prepare.source](self.source_folder)
+        """What the prepare stage reads."""
+        return read_source(self.around.params, self.source_folder)
 
     @cached_property
     def sample_ids(self) -> frozenset[str]:
