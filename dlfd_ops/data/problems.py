@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import NamedTuple
 
@@ -78,11 +78,14 @@ class BadRow:
         where: its place in the source ("manifest.csv line 7"); names no file of an image and no person.
         reason: see :class:`Reason`.
         path: the image's path as the source gives it. Private: it may be a raw identity.
+        subject: the raw name of the person, where the row tells it. It stays in memory: an erasure must find the row,
+            and nothing else has use for it.
     """
 
     where: str
     reason: Reason
     path: str
+    subject: str | None = field(default=None, repr=False)
 
     def to_error(self) -> BadInput:
         """Return the error that stops the stage; it does not name the file."""

@@ -2,6 +2,7 @@
 
 A table is any ``.csv`` or ``.txt`` file of the source. A row belongs to a photo when a cell holds the photo's path, or
 the end of it ("000001.jpg" for "img_align_celeba/000001.jpg"), or when the source's adapter read the photo from it.
+A row that the adapter refused is somebody's all the same.
 """
 
 from __future__ import annotations
@@ -15,15 +16,16 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from dlfd_ops.data.adapters import SourceRecord
+from dlfd_ops.data.adapters import Source, SourceRecord
 from dlfd_ops.data.adapters.adapter import IMAGE_SUFFIXES
 from dlfd_ops.data.identity import SecretKey
+from dlfd_ops.data.problems import BadRow
 from dlfd_ops.errors import BadInput
 from dlfd_ops.files import atomic_path, read_bounded
 
 MAX_TABLE_BYTES = 1 << 30
 TABLE_SUFFIXES = frozenset({".csv", ".txt"})
-_ROW_OF_RECORD = re.compile(r"(?P<table>.+) line (?P<line>\d+)")
+_ROW_OF_RECORD = re.compile(r"(?P<table>.+) line (?P<line>\d+)(?:, column .+)?")
 _TEMPORARY = re.compile(r"\..+\.tmp")
 
 
@@ -42,15 +44,21 @@ class RawFile:
     md5: str
 
 
+def rows_naming(source: Source, key: SecretKey, subject_keys: Collection[str]) -> list[SourceRecord | BadRow]:
+    """Return the rows that name one of the given people, those that the adapter refused too.
+
+    Args:
+        source: what the adapter reads.
+        key: that the keyed hashes were made with.
+        subject_keys: keyed hashes of people.
+    """
+    return [row for row in source.rows if row.subject is not None and key.subject_key(row.subject) in subject_keys]
+
+
 def find_photos(
-    root: Path,
-    key: SecretKey,
-    *,
-    sample_ids: Collection[str],
-    subject_keys: Collection[str],
-    records: Iterable[SourceRecord],
+    root: Path, key: SecretKey, *, sample_ids: Collection[str], named: Iterable[SourceRecord | BadRow]
 ) -> list[RawFile]:
-    """Return the files of a source that show the given samples or belong to the given subjects, sorted by path.
+    """Return the files of a source that show the given samples or that the given rows are about, sorted by path.
 
     Every file is read, whatever it is called: a photo that the source's tables do not name is found too.
 
@@ -58,14 +66,9 @@ def find_photos(
         root: folder of the source.
         key: that the keyed hashes were made with.
         sample_ids: keyed hashes of files.
-        subject_keys: keyed hashes of people.
-        records: of the source's adapter; they say whose photo a file is.
+        named: the rows that name the people to erase, see :func:`rows_naming`.
     """
-    theirs = {
-        record.path.as_posix()
-        for record in records
-        if record.subject is not None and key.subject_key(record.subject) in subject_keys
-    }
+    theirs = {_photo_of(row) for row in named}
     found = []
     for path in list_files(root):
         content = (root / path).read_bytes()
@@ -76,27 +79,32 @@ def find_photos(
 
 
 def tables_without(
-    root: Path, photos: Collection[str], records: Iterable[SourceRecord], others: Collection[str]
+    root: Path,
+    photos: Collection[str],
+    source: Source,
+    others: Collection[str],
+    named: Iterable[SourceRecord | BadRow] = (),
 ) -> dict[str, str]:
-    """Return the new text of every table that has rows about the given photos, by path below ``root``.
+    """Return the new text of every table that has rows about the given photos or people, by path below ``root``.
 
     Args:
         root: folder of the source.
         photos: paths of the photos that go, relative to ``root``.
-        records: of the source's adapter.
+        source: what the adapter reads there.
         others: paths of the photos that stay.
+        named: the rows that name the people to erase, be it that no photo belongs to them.
 
     Raises:
         BadInput: a row may be about a photo that goes and about one that stays.
     """
     names = _Names(photos, others)
-    rows_of_records = _rows_of(records, set(photos))
+    told_rows = _places([*named, *(row for row in source.rows if _photo_of(row) in names.going)])
     changed = {}
     for path in list_files(root):
         if Path(path).suffix.lower() not in TABLE_SUFFIXES:
             continue
         text = _read(root / path)
-        told = rows_of_records.get(Path(path).name, set())
+        told = told_rows.get(Path(path).name, set())
         kept = [lines for number, lines, cells in _rows(path, text) if number not in told and not names.gone(cells)]
         shorter = "".join(kept)
         if shorter != text:
@@ -127,8 +135,8 @@ class _Names:
     """The ways in which a table may name a photo."""
 
     def __init__(self, going: Collection[str], staying: Collection[str]) -> None:
-        self._going, self._staying = set(going), set(staying)
-        self._ends_going = {end for path in self._going for end in _ends(path)}
+        self.going, self._staying = set(going), set(staying)
+        self._ends_going = {end for path in self.going for end in _ends(path)}
         self._ends_staying = {end for path in self._staying for end in _ends(path)}
 
     def gone(self, cells: Iterable[str]) -> bool:
@@ -136,8 +144,8 @@ class _Names:
 
     def _is_gone(self, cell: str) -> bool:
         name = str(PurePosixPath(cell.strip().replace("\\", "/"))) if cell.strip() else ""
-        if name in self._going or name in self._staying:
-            return name in self._going
+        if name in self.going or name in self._staying:
+            return name in self.going
         if name in self._ends_going and name in self._ends_staying:
             raise BadInput(
                 "a row of the source's tables must tell which photo it is about",
@@ -152,12 +160,16 @@ def _ends(path: str) -> Iterator[str]:
     return ("/".join(parts[start:]) for start in range(len(parts)))
 
 
-def _rows_of(records: Iterable[SourceRecord], photos: set[str]) -> dict[str, set[int]]:
-    """Return the last lines of the rows that the adapter read the photos from, by the table's name."""
+def _photo_of(row: SourceRecord | BadRow) -> str:
+    return Path(row.path).as_posix()
+
+
+def _places(told: Iterable[SourceRecord | BadRow]) -> dict[str, set[int]]:
+    """Return the last lines of the rows that the adapter told, by the table's name."""
     rows: dict[str, set[int]] = {}
-    for record in records:
-        place = _ROW_OF_RECORD.fullmatch(record.where)
-        if place and record.path.as_posix() in photos:
+    for row in told:
+        place = _ROW_OF_RECORD.fullmatch(row.where)
+        if place:
             rows.setdefault(place["table"], set()).add(int(place["line"]))
     return rows
 

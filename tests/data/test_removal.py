@@ -7,12 +7,14 @@ from pathlib import Path
 
 import pytest
 
-from dlfd_ops.data.adapters import SourceRecord
+from dlfd_ops.data.adapters import Source, SourceRecord
 from dlfd_ops.data.identity import SecretKey
-from dlfd_ops.data.removal import find_photos, remove_photos, tables_without
+from dlfd_ops.data.problems import BadRow, Reason
+from dlfd_ops.data.removal import find_photos, remove_photos, rows_naming, tables_without
 from dlfd_ops.errors import BadInput
 
 KEY = SecretKey(secrets.token_bytes(32))
+NO_ROWS = Source((), {}, "the folders")
 
 
 def source(root: Path, **files: str) -> Path:
@@ -32,7 +34,7 @@ def record(path: str, subject: str | None = None, where: str = "image 1 of 2 in 
 def test_a_photo_is_found_by_its_bytes_under_any_name(tmp_path: Path) -> None:
     """A copy that no table names is somebody's photo too."""
     root = source(tmp_path, a__one_dot_png="face", b__other_dot_bin="face", c__two_dot_png="another")
-    found = find_photos(root, KEY, sample_ids={KEY.sample_id(b"face")}, subject_keys=set(), records=[])
+    found = find_photos(root, KEY, sample_ids={KEY.sample_id(b"face")}, named=[])
     assert [photo.path for photo in found] == ["a/one.png", "b/other.bin"]
     assert {photo.sample_id for photo in found} == {KEY.sample_id(b"face")}
 
@@ -41,7 +43,8 @@ def test_a_photo_is_found_by_its_person(tmp_path: Path) -> None:
     """One that the prepare stage refused, so that no sample id is known, goes with its person."""
     root = source(tmp_path, a__broken_dot_png="", b__two_dot_png="another")
     records = [record("a/broken.png", "n1"), record("b/two.png", "n2")]
-    found = find_photos(root, KEY, sample_ids=set(), subject_keys={KEY.subject_key("n1")}, records=records)
+    named = rows_naming(Source(records, {}, ""), KEY, {KEY.subject_key("n1")})
+    found = find_photos(root, KEY, sample_ids=set(), named=named)
     assert [photo.path for photo in found] == ["a/broken.png"]
 
 
@@ -49,37 +52,53 @@ def test_rows_go_and_all_other_bytes_stay(tmp_path: Path) -> None:
     """Quoted cells over several lines, Windows line ends and a byte-order mark survive."""
     table = '\ufeffimage,note\r\na.png,"one\r\ntwo"\r\nb.png,"three\r\nfour"\r\nsub/c.png,x\r\n'
     root = source(tmp_path, t_dot_csv=table)
-    changed = tables_without(root, {"b.png", "sub/c.png"}, [], {"a.png"})
+    changed = tables_without(root, {"b.png", "sub/c.png"}, NO_ROWS, {"a.png"})
     assert changed == {"t.csv": '\ufeffimage,note\r\na.png,"one\r\ntwo"\r\n'}
 
 
 def test_lists_name_photos_by_the_end_of_their_path(tmp_path: Path) -> None:
     """As CelebA and LFW do: white space between cells, the name alone."""
     root = source(tmp_path, list_dot_txt="2\nid x\n000001.jpg 5\n000002.jpg 6\n")
-    changed = tables_without(root, {"img/000001.jpg"}, [], {"img/000002.jpg"})
+    changed = tables_without(root, {"img/000001.jpg"}, NO_ROWS, {"img/000002.jpg"})
     assert changed == {"list.txt": "2\nid x\n000002.jpg 6\n"}
 
 
 def test_a_row_that_the_adapter_read_goes_whatever_it_calls_the_photo(tmp_path: Path) -> None:
     """RAF-DB's list leaves out a part of the name."""
     root = source(tmp_path, list_dot_txt="train_1.jpg 5\ntrain_2.jpg 6\n")
-    records = [record("img/train_1_aligned.jpg", where="list.txt line 1")]
-    changed = tables_without(root, {"img/train_1_aligned.jpg"}, records, {"img/train_2_aligned.jpg"})
+    read = Source([record("img/train_1_aligned.jpg", where="list.txt line 1")], {}, "list.txt")
+    changed = tables_without(root, {"img/train_1_aligned.jpg"}, read, {"img/train_2_aligned.jpg"})
     assert changed == {"list.txt": "train_2.jpg 6\n"}
+
+
+def test_a_row_that_the_adapter_refused_is_somebodys_too(tmp_path: Path) -> None:
+    """Its photo goes, and the row itself, be it that it names no photo; another's refused row stays."""
+    rows = ["image,who,age", "a/bad.png,n1,", ",n1,old", "b/bad.png,n2,", "c/1.png,n3,old", ""]
+    root = source(tmp_path, t_dot_csv="\n".join(rows), a__bad_dot_png="1", b__bad_dot_png="2", c__1_dot_png="3")
+    problems = [
+        BadRow("t.csv line 2, column age", Reason.UNKNOWN_LABEL, "a/bad.png", "n1"),
+        BadRow("t.csv line 3", Reason.MALFORMED_ROW, "", "n1"),
+        BadRow("t.csv line 4, column age", Reason.UNKNOWN_LABEL, "b/bad.png", "n2"),
+    ]
+    read = Source([record("c/1.png", "n3", "t.csv line 5")], {}, "t.csv", problems)
+    named = rows_naming(read, KEY, {KEY.subject_key("n1")})
+    assert [photo.path for photo in find_photos(root, KEY, sample_ids=(), named=named)] == ["a/bad.png"]
+    changed = tables_without(root, {"a/bad.png"}, read, {"b/bad.png", "c/1.png"}, named)
+    assert changed == {"t.csv": "\n".join([rows[0], *rows[3:]])}
 
 
 def test_a_row_that_fits_two_photos_is_refused(tmp_path: Path) -> None:
     """Taking out the row of somebody who stays would be as wrong as leaving one."""
     root = source(tmp_path, list_dot_txt="1.jpg 5\n")
     with pytest.raises(BadInput, match="which photo it is about"):
-        tables_without(root, {"a/1.jpg"}, [], {"b/1.jpg"})
+        tables_without(root, {"a/1.jpg"}, NO_ROWS, {"b/1.jpg"})
 
 
 def test_removal_leaves_no_empty_folder_and_can_be_repeated(tmp_path: Path) -> None:
     """A folder may bear a person's name."""
     root = source(tmp_path, Jane__1_dot_png="x", John__1_dot_png="y", t_dot_csv="Jane/1.png\nJohn/1.png\n")
     for _ in range(2):
-        tables = tables_without(root, {"Jane/1.png"}, [], {"John/1.png"})
+        tables = tables_without(root, {"Jane/1.png"}, NO_ROWS, {"John/1.png"})
         remove_photos(root, ["Jane/1.png"], tables)
     assert sorted(path.name for path in root.iterdir()) == ["John", "t.csv"]
     assert (root / "t.csv").read_text() == "John/1.png\n"

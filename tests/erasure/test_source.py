@@ -65,6 +65,20 @@ def test_a_table_with_other_column_names_is_read_as_prepare_reads_it(erasing: Er
     assert left == {"manifest.csv": "file,who,age\nb/1.png,Bert,old\n", "b/1.png": "Bert's face"}
 
 
+def test_what_prepare_skipped_goes_too(erasing: Erasing) -> None:
+    """A row without a label, one that is too short, one whose photo is missing; another's refused row stays."""
+    hers = ["a/bad.png,Anna,", "a/short.png,Anna", "a/missing.png,Anna,old", ",Anna,young"]
+    others = ["b/1.png,Bert,old", "b/2.png,Bert,old", "c/1.png,Cleo,young", "c/2.png,Cleo,", "c/3.png,Cleo,young"]
+    photos = ["a/bad.png", "a/short.png", "b/1.png", "b/2.png", "c/1.png", "c/2.png", "c/3.png"]
+    files = {name: name for name in photos}
+    left = erasing.run(files | {"manifest.csv": _table(*hers, *others)}, {})
+    assert left == {name: name for name in photos[2:]} | {"manifest.csv": _table(*others)}
+
+
+def _table(*rows: str) -> str:
+    return "".join(f"{row}\n" for row in ("image,subject_id,age", *rows))
+
+
 def _params(columns: Mapping[str, str]) -> Params:
     content = load_params(REPOSITORY / "params.yaml").model_dump(by_alias=True)
     content["prepare"].update({"source": "manifest_csv", "root": str(SOURCE), "columns": columns, "classes": {}})

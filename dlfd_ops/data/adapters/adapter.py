@@ -70,6 +70,11 @@ class Source:
     files: str
     problems: Sequence[BadRow] = ()
 
+    @property
+    def rows(self) -> list[SourceRecord | BadRow]:
+        """All rows, the refused ones too: what was never used is somebody's data all the same."""
+        return [*self.records, *self.problems]
+
 
 class Adapter(Protocol):
     """Turns a source's published layout into records; opens no image."""
@@ -109,10 +114,11 @@ def list_images(root: Path) -> list[Path]:
     return sorted(found)
 
 
-def read_csv_rows(path: Path, required: tuple[str, ...]) -> Iterator[tuple[str, dict[str, str] | None]]:
-    """Yield ``(where, row)`` for every row of a csv file with a header; the row is None where it is malformed.
+def read_csv_rows(path: Path, required: tuple[str, ...]) -> Iterator[tuple[str, dict[str, str], bool]]:
+    """Yield ``(where, row, complete)`` for every row of a csv file with a header.
 
-    A malformed row has more or fewer cells than the header. Cells are stripped of surrounding white space.
+    An incomplete row has more or fewer cells than the header; it then holds those that stand below a name. Cells are
+    stripped of surrounding white space.
 
     Raises:
         BadInput: the file is missing, no UTF-8, no csv, or lacks a required column.
@@ -125,9 +131,8 @@ def read_csv_rows(path: Path, required: tuple[str, ...]) -> Iterator[tuple[str, 
             for cells in reader:
                 if not cells:
                     continue
-                complete = len(cells) == len(header)
-                row = dict(zip(header, (cell.strip() for cell in cells), strict=True)) if complete else None
-                yield f"{path.name} line {reader.line_num}", row
+                row = dict(zip(header, (cell.strip() for cell in cells), strict=False))
+                yield f"{path.name} line {reader.line_num}", row, len(cells) == len(header)
     except FileNotFoundError:
         raise missing_layout(path.name) from None
     except (OSError, UnicodeDecodeError, csv.Error) as error:

@@ -42,15 +42,15 @@ def read_celeba(root: Path) -> Source:
         where, cells = f"{_ATTRIBUTES} line {number}", line.split()
         if not cells:
             continue
-        path = images / cells[0]
+        path, subject = images / cells[0], identities.get(cells[0])
         labels = _labels(cells[1:], columns)
-        if len(cells) != len(columns) + 1 or cells[0] not in identities:
-            problems.append(BadRow(where, Reason.MALFORMED_ROW, str(path)))
+        if len(cells) != len(columns) + 1 or subject is None:
+            problems.append(BadRow(where, Reason.MALFORMED_ROW, str(path), subject))
         elif labels is None:
-            problems.append(BadRow(where, Reason.UNKNOWN_LABEL, str(path)))
+            problems.append(BadRow(where, Reason.UNKNOWN_LABEL, str(path), subject))
         else:
             split = _SPLIT_OF_PART.get(parts.get(cells[0], ""))
-            records.append(SourceRecord(path, identities[cells[0]], labels, split, where))
+            records.append(SourceRecord(path, subject, labels, split, where))
     return Source(records, _CLASSES, _ATTRIBUTES, problems)
 
 

@@ -36,7 +36,7 @@ def read_image_folder(root: Path) -> Source:
 def _read(path: Path, where: str, *, by_split: bool) -> SourceRecord | BadRow:
     split = published_split(path.parts[0]) if by_split else None
     folders = path.parts[1:-1] if by_split else path.parts[:-1]
+    subject = folders[1] if len(folders) > 1 else None
     if len(folders) not in (1, 2):
-        return BadRow(where, Reason.UNKNOWN_LABEL, str(path))
-    subject = folders[1] if len(folders) == 2 else None
+        return BadRow(where, Reason.UNKNOWN_LABEL, str(path), subject)
     return SourceRecord(path, subject, {LABEL: folders[0]}, split, where)

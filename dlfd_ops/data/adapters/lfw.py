@@ -38,9 +38,9 @@ def read_lfw(root: Path) -> Source:
         if len(genders) != 1:
             genders = of_person.get(person, set())
         if not _follows_scheme(path):
-            problems.append(BadRow(where, Reason.MALFORMED_NAME, str(path)))
+            problems.append(BadRow(where, Reason.MALFORMED_NAME, str(path), person or None))
         elif len(genders) != 1:
-            problems.append(BadRow(where, Reason.UNKNOWN_LABEL, str(path)))
+            problems.append(BadRow(where, Reason.UNKNOWN_LABEL, str(path), person))
         else:
             records.append(SourceRecord(path, person, {"gender": min(genders)}, None, where))
     return Source(records, {"gender": _GENDERS}, "the folders of people", problems)

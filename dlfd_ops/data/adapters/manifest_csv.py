@@ -41,10 +41,10 @@ def read_manifest_csv(root: Path, columns: Mapping[str, str] | None = None) -> S
     names = {theirs: ours for ours, theirs in own.items()}
     rows: list[tuple[str, dict[str, str]]] = []
     problems: list[BadRow] = []
-    for where, cells in read_csv_rows(table, (own.get("image", "image"), *own.values())):
-        row = {names.get(name, name): cell for name, cell in (cells or {}).items() if name in names or name not in own}
-        if not row.get("image"):
-            problems.append(BadRow(where, Reason.MALFORMED_ROW, ""))
+    for where, cells, complete in read_csv_rows(table, (own.get("image", "image"), *own.values())):
+        row = {names.get(name, name): cell for name, cell in cells.items() if name in names or name not in own}
+        if not complete or not row.get("image"):
+            problems.append(BadRow(where, Reason.MALFORMED_ROW, row.get("image", ""), row.get("subject_id") or None))
         else:
             rows.append((where, row))
     classes = _find_classes([row for _, row in rows])
@@ -52,7 +52,8 @@ def read_manifest_csv(root: Path, columns: Mapping[str, str] | None = None) -> S
     for where, row in rows:
         unlabelled = [label for label in classes if not row[label]]
         if unlabelled:
-            problems.append(BadRow(f"{where}, column {unlabelled[0]}", Reason.UNKNOWN_LABEL, row["image"]))
+            place, subject = f"{where}, column {unlabelled[0]}", row.get("subject_id") or None
+            problems.append(BadRow(place, Reason.UNKNOWN_LABEL, row["image"], subject))
         else:
             records.append(_record(where, row, classes))
     return Source(records, classes, table.name, problems)

@@ -32,8 +32,8 @@ def read_mufac(root: Path) -> Source:
     problems: list[BadRow] = []
     for part in _PARTS:
         images = folder.relative_to(root) / f"{part}_images"
-        for where, row in read_csv_rows(_table(folder, part), _COLUMNS):
-            entry = _read_row(where, row, images, published_split(part))
+        for where, row, complete in read_csv_rows(_table(folder, part), _COLUMNS):
+            entry = _read_row(where, row, images, published_split(part), complete=complete)
             if isinstance(entry, BadRow):
                 problems.append(entry)
             else:
@@ -41,14 +41,18 @@ def read_mufac(root: Path) -> Source:
     return Source(records, {"age_group": AGE_GROUPS}, "MUFAC's csv files", problems)
 
 
-def _read_row(where: str, row: dict[str, str] | None, images: Path, split: str | None) -> SourceRecord | BadRow:
-    if row is None or not (row["family_id"] and row["person_id"] and row["image_path"]):
-        return BadRow(where, Reason.MALFORMED_ROW, row["image_path"] if row else "")
-    path = images / row["image_path"]
-    age_group = _AGE_CLASSES.get(row["age_class"].lower())
+def _read_row(
+    where: str, row: dict[str, str], images: Path, split: str | None, *, complete: bool
+) -> SourceRecord | BadRow:
+    family, person, age, image = (row.get(name, "") for name in _COLUMNS)
+    subject = f"{family}_{person}" if family and person else None
+    path = images / image
+    if not complete or subject is None or not image:
+        return BadRow(where, Reason.MALFORMED_ROW, str(path) if image else "", subject)
+    age_group = _AGE_CLASSES.get(age.lower())
     if age_group is None:
-        return BadRow(where, Reason.UNKNOWN_LABEL, str(path))
-    return SourceRecord(path, f"{row['family_id']}_{row['person_id']}", {"age_group": age_group}, split, where)
+        return BadRow(where, Reason.UNKNOWN_LABEL, str(path), subject)
+    return SourceRecord(path, subject, {"age_group": age_group}, split, where)
 
 
 def _dataset_folder(root: Path) -> Path:

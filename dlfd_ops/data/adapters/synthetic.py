@@ -16,14 +16,15 @@ def read_synthetic(root: Path) -> Source:
     """Read the data set that the generator wrote into ``root``."""
     records: list[SourceRecord] = []
     problems: list[BadRow] = []
-    for where, row in read_csv_rows(root / LABELS, ("image", "subject_id", *CLASSES)):
-        if row is None or not row["image"] or not row["subject_id"]:
-            problems.append(BadRow(where, Reason.MALFORMED_ROW, ""))
+    for where, row, complete in read_csv_rows(root / LABELS, ("image", "subject_id", *CLASSES)):
+        image, subject = row.get("image", ""), row.get("subject_id") or None
+        if not complete or not image or subject is None:
+            problems.append(BadRow(where, Reason.MALFORMED_ROW, image, subject))
             continue
         labels = {label: row[label] for label in CLASSES}
         unknown = [label for label, name in labels.items() if name not in CLASSES[label]]
         if unknown:
-            problems.append(BadRow(f"{where}, column {unknown[0]}", Reason.UNKNOWN_LABEL, row["image"]))
+            problems.append(BadRow(f"{where}, column {unknown[0]}", Reason.UNKNOWN_LABEL, image, subject))
         else:
-            records.append(SourceRecord(Path(row["image"]), row["subject_id"], labels, None, where))
+            records.append(SourceRecord(Path(image), subject, labels, None, where))
     return Source(records, CLASSES, LABELS, problems)

@@ -13,11 +13,12 @@ from pathlib import Path
 from dlfd_ops.audit.ledger import Ledger
 from dlfd_ops.data.identity import SecretKey
 from dlfd_ops.data.manifest import read_manifest
-from dlfd_ops.data.removal import find_leftovers, is_photo, list_files, remove_photos, tables_without
+from dlfd_ops.data.removal import find_leftovers, is_photo, list_files, remove_photos, rows_naming, tables_without
 from dlfd_ops.deletion.erasure import (
     FOREIGN,
     IN_USE,
     INTENT_FILE,
+    RAW,
     WORKING_TREE,
     Intent,
     Receipt,
@@ -87,12 +88,13 @@ def suppress(work: Work) -> None:
 
 def remove_raw(work: Work) -> None:
     """Remove the raw photos and the rows about them."""
-    if not work.intent.photos:
+    if not any(target.store == RAW for target in work.going("photo", "table")):
         return
     root, photos = work.layout.root / work.intent.source, set(work.intent.photos)
-    records = read_source(work.params, root).records
+    source = read_source(work.params, root)
+    named = rows_naming(source, work.key, {one.keyed_hash for one in work.intent.suppress if one.kind == "subject"})
     staying = [path for path in list_files(root) if is_photo(path) and path not in photos]
-    remove_photos(root, sorted(photos), tables_without(root, photos, records, staying))
+    remove_photos(root, sorted(photos), tables_without(root, photos, source, staying, named))
     for left in find_leftovers(root):  # of a table, by a run that was killed in this very step
         left.unlink()
 

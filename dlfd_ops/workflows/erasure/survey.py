@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from dlfd_ops.data.adapters import Source
+from dlfd_ops.data.adapters import Source, SourceRecord
 from dlfd_ops.data.identity import SecretKey
-from dlfd_ops.data.removal import RawFile, find_photos, is_photo, list_files, tables_without
+from dlfd_ops.data.problems import BadRow
+from dlfd_ops.data.removal import RawFile, find_photos, is_photo, list_files, rows_naming, tables_without
 from dlfd_ops.errors import BadInput
 from dlfd_ops.models.checkpoint import WEIGHTS, weights_digest
 from dlfd_ops.params import Params
@@ -85,21 +86,19 @@ class Survey:
         return read_source(self.around.params, self.source_folder)
 
     @cached_property
-    def sample_ids(self) -> frozenset[str]:
-        """The photos to erase, those of older deliveries included."""
-        people = self.around.people
-        return people.sample_ids | samples_of(self.stores, people.subject_keys, self.in_current)
+    def named(self) -> list[SourceRecord | BadRow]:
+        """Its rows that name one of the people, those that the prepare stage skipped too."""
+        return rows_naming(self.source, self.around.key, self.around.people.subject_keys)
 
     @cached_property
     def raw_photos(self) -> list[RawFile]:
         """Their files in the source."""
-        return find_photos(
-            self.source_folder,
-            self.around.key,
-            sample_ids=self.sample_ids,
-            subject_keys=self.around.people.subject_keys,
-            records=self.source.records,
-        )
+        return find_photos(self.source_folder, self.around.key, sample_ids=self._prepared_once, named=self.named)
+
+    @cached_property
+    def sample_ids(self) -> frozenset[str]:
+        """The photos to erase, those of older deliveries included, and those that may stand under another name too."""
+        return self._prepared_once | {photo.sample_id for photo in self.raw_photos}
 
     @cached_property
     def tables(self) -> dict[str, str]:
@@ -112,7 +111,7 @@ class Survey:
                 received="a source of which every photo would go",
                 remedy="retire the data set and its models as a whole",
             )
-        return tables_without(self.source_folder, going, self.source.records, staying)
+        return tables_without(self.source_folder, going, self.source, staying, self.named)
 
     @cached_property
     def prepared_images(self) -> list[tuple[str, Path]]:
@@ -152,8 +151,9 @@ class Survey:
 
     @cached_property
     def listings(self) -> list[str]:
-        """Every listing that names one of the photos."""
-        return naming(self.stores, self.photos.keys() - self.shared)
+        """Every listing that names one of the photos, or a table that tells about the people."""
+        tables = {oid for path, oid in self._raw_listing.items() if path in self.tables}
+        return naming(self.stores, (self.photos.keys() - self.shared) | tables)
 
     @cached_property
     def safe_weights(self) -> frozenset[str]:
@@ -168,8 +168,17 @@ class Survey:
     @cached_property
     def unchanged(self) -> set[str]:
         """Files beside the raw photos that no row is taken out of."""
-        listing = self.stores.listings.get(self.around.repository.outputs().get(self.around.params.prepare.root, ""))
-        return {oid for path, oid in (listing or {}).items() if path not in self.tables}
+        return {oid for path, oid in self._raw_listing.items() if path not in self.tables}
+
+    @cached_property
+    def _prepared_once(self) -> frozenset[str]:
+        people = self.around.people
+        return people.sample_ids | samples_of(self.stores, people.subject_keys, self.in_current)
+
+    @cached_property
+    def _raw_listing(self) -> dict[str, str]:
+        recorded = self.around.repository.outputs().get(self.around.params.prepare.root, "")
+        return self.stores.listings.get(recorded, {})
 
     def is_ours(self, oid: str) -> bool:
         """Tell a listing of this repository from one that another project left in a store that both use."""

@@ -143,6 +143,24 @@ def test_bad_rows_are_reported_not_dropped(published: tuple[Path, Source]) -> No
     assert all(isinstance(problem.reason, Reason) for problem in source.problems)
 
 
+@pytest.mark.parametrize(
+    ("name", "subjects"),
+    [
+        ("celeba", {"9"}),
+        ("image_folder", {"b"}),
+        ("lfw", {"No_One"}),
+        ("manifest_csv", {"Bob"}),
+        ("mufac", {"F0001_D"}),
+        ("raf_db", {None}),
+        ("utkface", {None}),
+    ],
+)
+def test_bad_rows_tell_whose_they_are(name: str, subjects: set[str | None], tmp_path: Path) -> None:
+    """A photo that is not used is somebody's all the same: an erasure must find it."""
+    LAYOUTS[name](tmp_path)
+    assert {problem.subject for problem in ADAPTERS[name](tmp_path).problems} == subjects
+
+
 def test_places_name_neither_files_nor_people(published: tuple[Path, Source]) -> None:
     """What may be printed holds no image name and no subject, and is unique to the row."""
     _, source = published

@@ -50,6 +50,7 @@ def test_a_bad_row_is_reported_and_the_others_are_kept(tmp_path: Path) -> None:
         ("labels.csv line 5", Reason.MALFORMED_ROW),
     ]
     assert all("person" not in problem.where for problem in source.problems)
+    assert [problem.subject for problem in source.problems] == ["person-00001", None, "person-00001"]
 
 
 def test_a_folder_without_the_table_is_refused(tmp_path: Path) -> None:
