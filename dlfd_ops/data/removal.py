@@ -98,13 +98,13 @@ def tables_without(
         BadInput: a row may be about a photo that goes and about one that stays.
     """
     names = _Names(photos, others)
-    told_rows = _places([*named, *(row for row in source.rows if _photo_of(row) in names.going)])
+    told_rows = _places([*named, *(row for row in source.rows if _photo_of(row) in names.going)], source.tables)
     changed = {}
     for path in list_files(root):
         if Path(path).suffix.lower() not in TABLE_SUFFIXES:
             continue
         text = _read(root / path)
-        told = told_rows.get(Path(path).name, set())
+        told = told_rows.get(path, set())
         kept = [lines for number, lines, cells in _rows(path, text) if number not in told and not names.gone(cells)]
         shorter = "".join(kept)
         if shorter != text:
@@ -164,13 +164,14 @@ def _photo_of(row: SourceRecord | BadRow) -> str:
     return Path(row.path).as_posix()
 
 
-def _places(told: Iterable[SourceRecord | BadRow]) -> dict[str, set[int]]:
-    """Return the last lines of the rows that the adapter told, by the table's name."""
+def _places(told: Iterable[SourceRecord | BadRow], tables: Iterable[Path]) -> dict[str, set[int]]:
+    """Return the last lines of the rows that the adapter read, by the path of its table: others may be called alike."""
+    paths = {table.name: table.as_posix() for table in tables}
     rows: dict[str, set[int]] = {}
     for row in told:
         place = _ROW_OF_RECORD.fullmatch(row.where)
-        if place:
-            rows.setdefault(place["table"], set()).add(int(place["line"]))
+        if place and place["table"] in paths:
+            rows.setdefault(paths[place["table"]], set()).add(int(place["line"]))
     return rows
 
 

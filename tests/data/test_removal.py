@@ -66,9 +66,20 @@ def test_lists_name_photos_by_the_end_of_their_path(tmp_path: Path) -> None:
 def test_a_row_that_the_adapter_read_goes_whatever_it_calls_the_photo(tmp_path: Path) -> None:
     """RAF-DB's list leaves out a part of the name."""
     root = source(tmp_path, list_dot_txt="train_1.jpg 5\ntrain_2.jpg 6\n")
-    read = Source([record("img/train_1_aligned.jpg", where="list.txt line 1")], {}, "list.txt")
+    read = Source(
+        [record("img/train_1_aligned.jpg", where="list.txt line 1")], {}, "list.txt", tables=[Path("list.txt")]
+    )
     changed = tables_without(root, {"img/train_1_aligned.jpg"}, read, {"img/train_2_aligned.jpg"})
     assert changed == {"list.txt": "train_2.jpg 6\n"}
+
+
+def test_a_table_of_the_same_name_elsewhere_keeps_its_lines(tmp_path: Path) -> None:
+    """Line numbers are those of the table that the adapter read; another one tells about other people."""
+    rows = "image,who\na/1.png,n1\nb/1.png,n2\n"
+    root = source(tmp_path, m_dot_csv=rows, notes__m_dot_csv="day,note\nmonday,of n2\na/1.png,of n1\n")
+    read = Source([record("a/1.png", "n1", "m.csv line 2")], {}, "m.csv", tables=[Path("m.csv")])
+    changed = tables_without(root, {"a/1.png"}, read, {"b/1.png"})
+    assert changed == {"m.csv": "image,who\nb/1.png,n2\n", "notes/m.csv": "day,note\nmonday,of n2\n"}
 
 
 def test_a_row_that_the_adapter_refused_is_somebodys_too(tmp_path: Path) -> None:
@@ -80,7 +91,7 @@ def test_a_row_that_the_adapter_refused_is_somebodys_too(tmp_path: Path) -> None
         BadRow("t.csv line 3", Reason.MALFORMED_ROW, "", "n1"),
         BadRow("t.csv line 4, column age", Reason.UNKNOWN_LABEL, "b/bad.png", "n2"),
     ]
-    read = Source([record("c/1.png", "n3", "t.csv line 5")], {}, "t.csv", problems)
+    read = Source([record("c/1.png", "n3", "t.csv line 5")], {}, "t.csv", problems, [Path("t.csv")])
     named = rows_naming(read, KEY, {KEY.subject_key("n1")})
     assert [photo.path for photo in find_photos(root, KEY, sample_ids=(), named=named)] == ["a/bad.png"]
     changed = tables_without(root, {"a/bad.png"}, read, {"b/bad.png", "c/1.png"}, named)

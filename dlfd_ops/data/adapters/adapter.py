@@ -63,12 +63,14 @@ class Source:
         classes: class names of every label, in the order of their indices.
         files: what the records were read from, for messages ("manifest.csv").
         problems: the rows that the adapter had to refuse.
+        tables: the files whose lines ``where`` names, relative to the root; their names differ.
     """
 
     records: Sequence[SourceRecord]
     classes: Mapping[str, tuple[str, ...]]
     files: str
     problems: Sequence[BadRow] = ()
+    tables: Sequence[Path] = ()
 
     @property
     def rows(self) -> list[SourceRecord | BadRow]:

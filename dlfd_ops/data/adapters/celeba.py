@@ -51,7 +51,7 @@ def read_celeba(root: Path) -> Source:
         else:
             split = _SPLIT_OF_PART.get(parts.get(cells[0], ""))
             records.append(SourceRecord(path, subject, labels, split, where))
-    return Source(records, _CLASSES, _ATTRIBUTES, problems)
+    return Source(records, _CLASSES, _ATTRIBUTES, problems, [(folder / _ATTRIBUTES).relative_to(root)])
 
 
 def _columns(lines: list[str]) -> dict[str, int]:

@@ -56,7 +56,7 @@ def read_manifest_csv(root: Path, columns: Mapping[str, str] | None = None) -> S
             problems.append(BadRow(place, Reason.UNKNOWN_LABEL, row["image"], subject))
         else:
             records.append(_record(where, row, classes))
-    return Source(records, classes, table.name, problems)
+    return Source(records, classes, table.name, problems, [table.relative_to(root)])
 
 
 def _record(where: str, row: Mapping[str, str], classes: Mapping[str, tuple[str, ...]]) -> SourceRecord:

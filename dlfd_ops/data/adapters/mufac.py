@@ -30,15 +30,17 @@ def read_mufac(root: Path) -> Source:
     folder = _dataset_folder(root)
     records: list[SourceRecord] = []
     problems: list[BadRow] = []
-    for part in _PARTS:
+    tables = {part: _table(folder, part) for part in _PARTS}
+    for part, table in tables.items():
         images = folder.relative_to(root) / f"{part}_images"
-        for where, row, complete in read_csv_rows(_table(folder, part), _COLUMNS):
+        for where, row, complete in read_csv_rows(table, _COLUMNS):
             entry = _read_row(where, row, images, published_split(part), complete=complete)
             if isinstance(entry, BadRow):
                 problems.append(entry)
             else:
                 records.append(entry)
-    return Source(records, {"age_group": AGE_GROUPS}, "MUFAC's csv files", problems)
+    read = [table.relative_to(root) for table in tables.values()]
+    return Source(records, {"age_group": AGE_GROUPS}, "MUFAC's csv files", problems, read)
 
 
 def _read_row(

@@ -52,7 +52,7 @@ def _read_list(root: Path, folder: Path) -> Source:
             problems.append(BadRow(where, Reason.UNKNOWN_LABEL, str(path)))
         else:
             records.append(SourceRecord(path, None, {"emotion": emotion}, _split_of_name(name), where))
-    return Source(records, {"emotion": EMOTIONS}, _LIST.name, problems)
+    return Source(records, {"emotion": EMOTIONS}, _LIST.name, problems, [(folder / _LIST).relative_to(root)])
 
 
 def _read_folders(root: Path) -> Source:

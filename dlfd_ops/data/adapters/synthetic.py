@@ -27,4 +27,4 @@ def read_synthetic(root: Path) -> Source:
             problems.append(BadRow(f"{where}, column {unknown[0]}", Reason.UNKNOWN_LABEL, image, subject))
         else:
             records.append(SourceRecord(Path(image), subject, labels, None, where))
-    return Source(records, CLASSES, LABELS, problems)
+    return Source(records, CLASSES, LABELS, problems, [Path(LABELS)])

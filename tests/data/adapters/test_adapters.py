@@ -172,6 +172,14 @@ def test_places_name_neither_files_nor_people(published: tuple[Path, Source]) ->
             assert record.subject is None or len(record.subject) < 3 or record.subject not in place
 
 
+def test_the_tables_behind_the_places_are_told(published: tuple[Path, Source]) -> None:
+    """They are files, and every line that a place names is a line of one of them."""
+    root, source = published
+    assert all((root / table).is_file() for table in source.tables)
+    named = {row.where.split(" line ")[0] for row in source.rows if " line " in row.where}
+    assert named <= {table.name for table in source.tables}
+
+
 def test_reading_is_repeatable(published: tuple[Path, Source], request: pytest.FixtureRequest) -> None:
     """The same folder gives the same source, in the same order."""
     root, source = published
@@ -249,6 +257,7 @@ def test_raf_db_archive(tmp_path: Path) -> None:
     assert [(r.labels["emotion"], r.split) for r in source.records] == [("sadness", "train"), ("happiness", "test")]
     assert all((tmp_path / record.path).is_file() for record in source.records)
     assert [problem.reason for problem in source.problems] == [Reason.UNKNOWN_LABEL, Reason.MALFORMED_ROW]
+    assert list(source.tables) == [listing.relative_to(tmp_path)]
 
 
 def test_celeba(tmp_path: Path) -> None:
