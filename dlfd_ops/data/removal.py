@@ -2,6 +2,7 @@
 
 A table is any ``.csv`` or ``.txt`` file of the source. A row belongs to a photo when a cell holds the photo's path, or
 the end of it ("000001.jpg" for "img_align_celeba/000001.jpg"), or when the source's adapter read the photo from it.
+A line of a ``.txt`` file is cut at white space; as a path may hold some, the whole line is compared first.
 A row that the adapter refused is somebody's all the same.
 """
 
@@ -15,6 +16,7 @@ import re
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
+from typing import NamedTuple
 
 from dlfd_ops.data.adapters import Source, SourceRecord
 from dlfd_ops.data.adapters.adapter import IMAGE_SUFFIXES
@@ -25,6 +27,8 @@ from dlfd_ops.files import atomic_path, read_bounded
 
 MAX_TABLE_BYTES = 1 << 30
 TABLE_SUFFIXES = frozenset({".csv", ".txt"})
+_LONGEST_PATH = 4096
+"""In characters; a longer line is not tried as a path, of which every end would be compared."""
 _ROW_OF_RECORD = re.compile(r"(?P<table>.+) line (?P<line>\d+)(?:, column .+)?")
 _TEMPORARY = re.compile(r"\..+\.tmp")
 
@@ -95,7 +99,7 @@ def tables_without(
         named: the rows that name the people to erase, be it that no photo belongs to them.
 
     Raises:
-        BadInput: a row may be about a photo that goes and about one that stays.
+        BadInput: a row may be about a photo that goes and about one that stays, or a table is no csv.
     """
     names = _Names(photos, others)
     told_rows = _places([*named, *(row for row in source.rows if _photo_of(row) in names.going)], source.tables)
@@ -105,8 +109,7 @@ def tables_without(
             continue
         text = _read(root / path)
         told = told_rows.get(path, set())
-        kept = [lines for number, lines, cells in _rows(path, text) if number not in told and not names.gone(cells)]
-        shorter = "".join(kept)
+        shorter = "".join(row.lines for row in _rows(path, text) if row.number not in told and not names.gone(row))
         if shorter != text:
             changed[path] = shorter
     return changed
@@ -131,6 +134,15 @@ def find_leftovers(root: Path) -> list[Path]:
     return [root / path for path in list_files(root) if _TEMPORARY.fullmatch(Path(path).name)]
 
 
+class _Row(NamedTuple):
+    """A row of a table: number of its last line, its lines, its cells, and its whole line where that may be a path."""
+
+    number: int
+    lines: str
+    cells: list[str]
+    whole: str = ""
+
+
 class _Names:
     """The ways in which a table may name a photo."""
 
@@ -139,11 +151,14 @@ class _Names:
         self._ends_going = {end for path in self.going for end in _ends(path)}
         self._ends_staying = {end for path in self._staying for end in _ends(path)}
 
-    def gone(self, cells: Iterable[str]) -> bool:
-        return any(self._is_gone(cell) for cell in cells)
+    def gone(self, row: _Row) -> bool:
+        """Return whether a row is about a photo that goes."""
+        verdicts = (self._is_gone(end) for end in _ends(_path(row.whole)))
+        whole = next((verdict for verdict in verdicts if verdict is not None), None)
+        return any(self._is_gone(_path(cell)) for cell in row.cells) if whole is None else whole
 
-    def _is_gone(self, cell: str) -> bool:
-        name = str(PurePosixPath(cell.strip().replace("\\", "/"))) if cell.strip() else ""
+    def _is_gone(self, name: str) -> bool | None:
+        """Tell a photo that goes from one that stays; None for what names neither."""
         if name in self.going or name in self._staying:
             return name in self.going
         if name in self._ends_going and name in self._ends_staying:
@@ -152,7 +167,12 @@ class _Names:
                 received="a row that fits a photo to erase and one to keep",
                 remedy="write paths relative to prepare.root into the table",
             )
-        return name in self._ends_going
+        return name in self._ends_going or (False if name in self._ends_staying else None)
+
+
+def _path(cell: str) -> str:
+    name = cell.removeprefix("\ufeff").strip().replace("\\", "/")
+    return str(PurePosixPath(name)) if name else ""
 
 
 def _ends(path: str) -> Iterator[str]:
@@ -175,16 +195,30 @@ def _places(told: Iterable[SourceRecord | BadRow], tables: Iterable[Path]) -> di
     return rows
 
 
-def _rows(path: str, text: str) -> Iterator[tuple[int, str, list[str]]]:
-    """Yield the number of the last line, the lines and the cells of every row; a quoted cell may span lines."""
-    lines = list(io.StringIO(text, newline=""))
+def _rows(path: str, text: str) -> Iterator[_Row]:
+    """Yield every row of a table; lines are told apart as the adapters do it, so that their numbers agree."""
     if Path(path).suffix.lower() == ".txt":
-        yield from ((number, line, line.split()) for number, line in enumerate(lines, start=1))
-        return
-    reader, start = csv.reader(lines), 0
-    for cells in reader:
-        yield reader.line_num, "".join(lines[start : reader.line_num]), cells
-        start = reader.line_num
+        lines = text.splitlines(keepends=True)
+        return (
+            _Row(number, line, line.split(), line if len(line) <= _LONGEST_PATH else "")
+            for number, line in enumerate(lines, start=1)
+        )
+    return _csv_rows(path, list(io.StringIO(text, newline="")))
+
+
+def _csv_rows(path: str, lines: list[str]) -> Iterator[_Row]:
+    """Yield every row; a quoted cell may span lines, and one that is never closed would swallow the rows after it."""
+    reader, start = csv.reader(lines, strict=True), 0
+    try:
+        for cells in reader:
+            yield _Row(reader.line_num, "".join(lines[start : reader.line_num]), cells)
+            start = reader.line_num
+    except csv.Error as error:
+        raise BadInput(
+            f"every row of the source's table {path} must be readable: it may tell about the people to erase",
+            received=f"{error}, after line {start}",
+            remedy="close its quotes and separate its cells by commas, or take it out of prepare.root",
+        ) from error
 
 
 def _read(path: Path) -> str:

@@ -63,6 +63,26 @@ def test_lists_name_photos_by_the_end_of_their_path(tmp_path: Path) -> None:
     assert changed == {"list.txt": "2\nid x\n000002.jpg 6\n"}
 
 
+def test_a_line_that_is_a_path_with_spaces_is_compared_whole(tmp_path: Path) -> None:
+    """LFW's lists hold a path a line, with or without folders; a part of such a path is no name of its own."""
+    rows = "\ufeffAnna Roe_0001.jpg\nfemale\\Anna Roe_0002.jpg\nBert Roe_0001.jpg\nlfw/Roe/Bert Roe_0001.jpg\n"
+    root = source(tmp_path, names_dot_txt=rows)
+    going = {"lfw/Anna Roe/Anna Roe_0001.jpg", "lfw/Anna Roe/Anna Roe_0002.jpg", "lfw/Roe/Roe_0001.jpg"}
+    changed = tables_without(root, going, NO_ROWS, {"lfw/Roe/Bert Roe_0001.jpg"})
+    assert changed == {"names.txt": "Bert Roe_0001.jpg\nlfw/Roe/Bert Roe_0001.jpg\n"}
+
+
+@pytest.mark.parametrize(
+    "rest", ['"never closed\nb.png,x\n', f'"{"long " * 30_000}\nb.png,x\n', '"cut" off\nb.png,x\n']
+)
+def test_a_table_that_cannot_be_read_is_named(tmp_path: Path, rest: str) -> None:
+    """A row that hides behind an open quote would stay, silently."""
+    root = source(tmp_path, sub__notes_dot_csv=f"image,note\na.png,{rest}")
+    with pytest.raises(BadInput, match=r"the source's table sub/notes\.csv must be readable") as raised:
+        tables_without(root, {"b.png"}, NO_ROWS, {"a.png"})
+    assert "\n" not in str(raised.value)
+
+
 def test_a_row_that_the_adapter_read_goes_whatever_it_calls_the_photo(tmp_path: Path) -> None:
     """RAF-DB's list leaves out a part of the name."""
     root = source(tmp_path, list_dot_txt="train_1.jpg 5\ntrain_2.jpg 6\n")
