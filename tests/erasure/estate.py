@@ -36,6 +36,7 @@ from dlfd_ops.tracking.store import open_store
 from dlfd_ops.workflows.certify import certify_request
 from dlfd_ops.workflows.prepare import prepare
 from dlfd_ops.workflows.requests import Wish, add_requests
+from dlfd_ops.workflows.retired import photos_digest
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 RAW = Path("data/raw")
@@ -80,6 +81,7 @@ class Estate:
         neighbour: raw id of a person whose prepared image equals that of somebody who is erased.
         second_name: raw id of another name of the first of the people.
         request_ids: the fulfilled requests.
+        measured_on: digest of the test photos that the numbers of the models stand for.
     """
 
     top: Path
@@ -92,6 +94,7 @@ class Estate:
     neighbour: str = "person-neighbour"
     second_name: str = "person-again"
     request_ids: tuple[str, ...] = ()
+    measured_on: str = ""
 
     @property
     def client(self) -> MlflowClient:
@@ -131,7 +134,7 @@ def build(top: Path, root: Path, address: str, bucket: str) -> Estate:
     _configure(estate)
     generate(RAW, Recipe(subjects=24, seed=0, size=32))
     people = sorted({row["subject_id"] for row in rows()})
-    estate.subjects = (people[0], people[5])
+    estate.subjects = (people[0], people[5], people[7])  # the last one is a test person
     _plant(estate)
     _settle("first delivery")
     _collect(estate)
@@ -254,10 +257,11 @@ def _fulfil(estate: Estate) -> None:
     original, unlearned = (_register(estate, MODEL, WEIGHTS_OF[name]) for name in ("original", "unlearned"))
     _register(estate, FOREIGN_MODEL, FOREIGN_WEIGHTS)
     store = open_store(estate.root)
-    digest = read_manifest(Path("data/prepared/manifest.parquet")).digest()
+    manifest = read_manifest(Path("data/prepared/manifest.parquet"))
+    estate.measured_on = photos_digest(manifest)
     common: dict[str, Any] = {"request_ids": list(estate.request_ids), "forget_list_digest": "f" * 64}
     ledger = Ledger()
-    ledger.append("resolved", {**common, "forget_count": 4, "manifest_digest": digest})
+    ledger.append("resolved", {**common, "forget_count": 4, "manifest_digest": manifest.digest()})
     weights = {name: sha256_bytes(content.encode()) for name, content in WEIGHTS_OF.items()}
     ledger.append(
         "unlearned",

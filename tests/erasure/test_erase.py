@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -31,9 +32,9 @@ from dlfd_ops.workflows.audit_certificates import compare_certificates
 from dlfd_ops.workflows.audit_files import read_found
 from dlfd_ops.workflows.audit_stores import compare_stores
 from dlfd_ops.workflows.erase import Planned, plan_erasure, run_erasure
-from dlfd_ops.workflows.erasure.steps import STEPS
+from dlfd_ops.workflows.erasure.steps import STEPS, prepare_again
 from dlfd_ops.workflows.layout import Layout
-from dlfd_ops.workflows.retired import read_retired
+from dlfd_ops.workflows.retired import photos_digest, read_retired
 from tests.erasure.estate import FOREIGN_WEIGHTS, MODEL, NUMBERS, RAW, WEIGHTS_OF, Estate, git, rows
 
 
@@ -55,8 +56,13 @@ def served(estate: Estate) -> Estate:
 
 @pytest.fixture(scope="module")
 def erased(served: Estate) -> Estate:
-    """The repository after an erasure that was killed after each of its steps and taken up again each time."""
+    """The repository after an erasure that was killed after each of its steps and taken up again each time.
+
+    And once within a step: between the two renames that replace the prepared data.
+    """
     for count in range(1, len(STEPS) + 1):
+        if STEPS[count - 1] is prepare_again:
+            shutil.rmtree("data/prepared")
         run_erasure(served.params, approve=yes, steps=STEPS[:count])
         assert (served.root / INTENT_FILE).exists() == (count < len(STEPS))
     return served
@@ -258,6 +264,8 @@ def test_the_original_is_a_record(erased: Estate) -> None:
     assert retired is not None
     assert retired.weights_digest == sha256_bytes(WEIGHTS_OF["original"].encode())
     assert retired.metrics == {"accuracy": NUMBERS["accuracy"]}
+    manifest = read_manifest(Path("data/prepared/manifest.parquet"))
+    assert retired.measured_on == erased.measured_on != photos_digest(manifest)  # one of the people was a test person
     stages = yaml.safe_load(Path("dvc.yaml").read_text())["stages"]
     assert [name for name, stage in stages.items() if stage.get("frozen")] == ["train"]
 

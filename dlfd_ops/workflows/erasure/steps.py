@@ -99,17 +99,21 @@ def remove_raw(work: Work) -> None:
         left.unlink()
 
 
+def retire_original(work: Work) -> None:
+    """Put a record in the place of the original's weights; its training stays frozen from here on.
+
+    It comes before the data are prepared again: the record names the test photos that its numbers were measured on.
+    """
+    weights = work.layout.model("original") / WEIGHTS
+    if any(Path(target.name) == weights for target in work.going("model")):
+        freeze("train", work.layout.root)
+        if weights.exists():  # else it was retired by a run that may have been killed while it wrote the manifest
+            retire(weights.parent, _numbers_of_the_original(work.layout), read_manifest(work.layout.manifest))
+
+
 def prepare_again(work: Work) -> None:
     """Write the prepared data as the prepare stage now writes them: without the people."""
     prepare(work.params)
-
-
-def retire_original(work: Work) -> None:
-    """Put a record in the place of the original's weights; its training stays frozen from here on."""
-    folder = work.layout.model("original")
-    if any(Path(target.name) == folder / WEIGHTS for target in work.going("model")):
-        freeze("train", work.layout.root)
-        retire(folder, _numbers_of_the_original(work.layout), read_manifest(work.layout.manifest))
 
 
 def pin_parent(work: Work) -> None:
@@ -233,8 +237,8 @@ def close(work: Work) -> None:
 STEPS: tuple[Callable[[Work], None], ...] = (
     suppress,
     remove_raw,
-    prepare_again,
     retire_original,
+    prepare_again,
     pin_parent,
     record,
     push,
