@@ -64,6 +64,15 @@ def test_a_request_is_filed_and_listed(repository: Path) -> None:
     ] * 6
 
 
+def test_a_basis_that_is_not_known_here_is_one_line(repository: Path) -> None:
+    """A ledger may name a law that this version does not know."""
+    run(*FILED)
+    data = next(event.data for event in Ledger().events() if event.kind == "received")
+    Ledger().append("received", data | {"request_id": "req-00000000000a", "legal_basis": "zz"})
+    shown = run("request", "show", "req-00000000000a")
+    assert (shown.exit_code, "legal basis must be one of" in shown.stderr) == (2, True)
+
+
 def test_the_subject_may_come_from_standard_input(repository: Path) -> None:
     """It is the same request as with the id on the command line; several lines or none are refused."""
     run(*FILED)

@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
-from typing import Annotated, Literal, TypeVar
+from typing import Literal, TypeVar
 
-from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
 
 from dlfd_ops.audit.chain import Event
-from dlfd_ops.deletion.deadlines import POLICIES
 from dlfd_ops.errors import BadInput
 
 
@@ -26,16 +25,10 @@ class About(Facts):
     request_id: str
 
 
-def _known_basis(legal_basis: str) -> str:
-    if legal_basis not in POLICIES:
-        raise ValueError("no legal basis that is known here")
-    return legal_basis
-
-
 class Received(About):
     """A request came in."""
 
-    legal_basis: Annotated[str, AfterValidator(_known_basis)]
+    legal_basis: str
     received_at: AwareDatetime
     due_at: date
     target: str

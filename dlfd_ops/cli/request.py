@@ -15,7 +15,7 @@ from rich.console import Console
 from rich.table import Table
 
 from dlfd_ops.cli.output import echo_json, json_option
-from dlfd_ops.deletion.deadlines import POLICIES
+from dlfd_ops.deletion.deadlines import POLICIES, policy_of
 from dlfd_ops.deletion.status import RequestStatus
 from dlfd_ops.errors import BadInput
 from dlfd_ops.workflows.request_import import import_requests
@@ -213,7 +213,7 @@ def _echo_status(status: RequestStatus, day: date) -> None:
     fields = _fields(status, day)
     left = "" if fields["days_left"] is None else f" ({fields['days_left']} days left)"
     click.echo(f"  status       {status.state}{', late' if fields['late'] else ''}")
-    click.echo(f"  legal basis  {status.legal_basis}: {POLICIES[status.legal_basis].law}")
+    click.echo(f"  legal basis  {status.legal_basis}: {policy_of(status.legal_basis).law}")
     click.echo(f"  received     {status.received_at}")
     click.echo(f"  due          {status.due_at}{left}")
 

@@ -280,7 +280,7 @@ def test_a_date_set_by_the_team_may_be_moved_until_it_is_reached(repository: Pat
         {"request_id": [1]},
         {"request_id": 7},
         {"due_at": "x"},
-        {"legal_basis": "zz"},
+        {"legal_basis": 7},
         {"due_at": None},
     ],
     ids=str,
