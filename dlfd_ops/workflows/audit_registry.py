@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Container, Mapping, Sequence
 from pathlib import Path
 
+from dlfd_ops.audit.chain import GENESIS
 from dlfd_ops.audit.evidence import Receipt, VersionEvidence
 from dlfd_ops.audit.timeline import printable
 from dlfd_ops.audit.verification import Finding, Verification, compare_version
@@ -24,7 +25,8 @@ def compare_registry(
 ) -> Verification:
     """Compare every version of the ledger, and the original that the receipt names, with the store in use.
 
-    Of the models' other versions the head is compared: one that the chain lacks was the end of a ledger that is cut.
+    Versions that the ledger does not name are told where they carry a head that it lacks, too: they are another
+    clone's, or this ledger was cut before them, and nothing here tells which.
 
     Args:
         root: the repository.
@@ -76,12 +78,14 @@ def compare_unlearned(
 def _compare_unnamed(store: Store, registered: Sequence[VersionEvidence], heads: Container[str]) -> Verification:
     here = [one.registered for one in registered if one.registered.store == store.description]
     named = {(one.model_name, one.version) for one in here}
-    result = Verification()
-    for name in sorted({one.model_name for one in here}):
-        for version in search_versions(store, name):
-            if (name, version.version) not in named:
-                result += _compare_checkpoint(_name(name, version.version), version.tags, heads)
-    return result
+    unknown = [
+        f"{_name(name, version.version)}: no event names it, and its {HEAD_TAG} is not in this ledger, "
+        "which is behind another clone's or was cut"
+        for name in sorted({one.model_name for one in here})
+        for version in search_versions(store, name)
+        if (name, version.version) not in named and version.tags.get(HEAD_TAG, GENESIS) not in heads
+    ]
+    return Verification(not_checked=tuple(unknown))
 
 
 def _compare_checkpoint(what: str, found: Mapping[str, str], heads: Container[str]) -> Verification:

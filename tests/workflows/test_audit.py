@@ -240,7 +240,9 @@ def test_a_ledger_that_is_cut_before_a_version_lacks_its_head(repository: Path) 
     client.set_model_version_tag(NAME, "3", "dlfd.ledger_head", ledger.head())
     assert verify(repository).findings == ()
     ledger.path.write_bytes(complete)
-    assert [finding.what for finding in verify(repository).findings] == [f"MLflow {NAME} version 3 dlfd.ledger_head"]
+    outcome = verify(repository)
+    assert outcome.findings == ()  # it may be another clone's
+    assert any(f"MLflow {NAME} version 3: no event names it" in line for line in outcome.not_checked)
 
 
 def test_versions_in_another_store_are_named_not_guessed(
