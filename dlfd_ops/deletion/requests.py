@@ -40,7 +40,8 @@ def _whole_utc_second(value: datetime) -> datetime:
     return value.replace(tzinfo=UTC)
 
 
-RequestId = Annotated[str, Field(pattern=r"^req-[0-9a-f]{12}$")]
+_PREFIX = "req-"
+RequestId = Annotated[str, Field(pattern=rf"^{_PREFIX}[0-9a-f]{{12}}$")]
 KeyId = Annotated[str, Field(pattern=r"^[0-9a-f]{16}$")]
 KeyedHash = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 UtcSecond = Annotated[AwareDatetime, AfterValidator(_whole_utc_second)]
@@ -126,7 +127,7 @@ def derive_request_id(target: Target, round_: int) -> str:
         "sample_ids": list(target.sample_ids),
         "round": round_,
     }
-    return f"req-{sha256_json(identity)[:12]}"
+    return f"{_PREFIX}{sha256_json(identity)[:12]}"
 
 
 def file_requests(
@@ -176,6 +177,11 @@ def write_requests(path: Path, requests: Iterable[DeletionRequest]) -> None:
         row["received_at"] = format_utc(request.received_at)
         writer.writerow([row[column] for column in _COLUMNS])
     write_text(path, text.getvalue())
+
+
+def shown_id(request_id: str) -> str:
+    """Return what somebody gave as a request id, short, for an error; not a name that stands in its place."""
+    return f"{request_id!r:.40}" if request_id.startswith(_PREFIX) else "something that is no request id"
 
 
 def read_requests(path: Path) -> list[DeletionRequest]:

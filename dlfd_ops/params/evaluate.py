@@ -25,7 +25,7 @@ class EvaluateSection(Section):
     """Utility, forgetting and calibration of the models."""
 
     batch_size: Annotated[int, Field(ge=1, le=65536)]
-    attack_splits: Annotated[int, Field(ge=2, le=1000)]
+    attack_splits: Annotated[int, Field(ge=2, le=100)]
     """Random splits of the membership attack; with few its accuracy depends on the draw."""
     calibration_bins: Annotated[int, Field(ge=2, le=100)]
     overshoot_alpha: Annotated[float, Field(gt=0, lt=0.5)]

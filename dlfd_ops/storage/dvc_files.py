@@ -55,18 +55,18 @@ def track(paths: Iterable[Path], root: Path) -> None:
         with quiet(), Repo(str(repository_top(root))) as repo, lock_repo(repo):
             _remove_empty([Path(repo.tmp_dir) / "rwlock", *(Path(f"{target}.dvc") for target in targets)])
             repo.add([str(target) for target in targets], relink=False)
+    except DvcException as error:
+        raise BadInput(
+            "DVC must be able to add the files of the intake",
+            received=str(error),
+            remedy="let a running dvc command end, then run this command again: it completes what is missing",
+        ) from error
     except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
         # What DVC's own parsers let through; their text may quote the file.
         raise BadInput(
             "DVC must be able to read its files in this repository",
             received=type(error).__name__,
             remedy="see dvc status, restore that file from git, then run this again: it completes what is missing",
-        ) from error
-    except DvcException as error:
-        raise BadInput(
-            "DVC must be able to add the files of the intake",
-            received=str(error),
-            remedy="let a running dvc command end, then run this command again: it completes what is missing",
         ) from error
 
 

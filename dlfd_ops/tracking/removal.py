@@ -7,7 +7,7 @@ gone. What goes is the logged model: its weights, in every form, and its input e
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
@@ -20,6 +20,7 @@ from mlflow.store.artifact.artifact_repository_registry import get_artifact_repo
 from mlflow.utils.uri import append_to_uri_path
 
 from dlfd_ops.tracking.store import Store, artifact_is_missing
+from dlfd_ops.tracking.versions import found_versions
 
 ERASED_TAG = "dlfd.erased"
 MODELS_FOLDER = "models"
@@ -98,7 +99,7 @@ def remove_model(store: Store, experiment: str, model_name: str, model_id: str, 
         BadInput: the store does not answer.
     """
     with store.answering():
-        for version in _versions(store, f"name = '{model_name}'"):
+        for version in found_versions(store, f"name = '{model_name}'"):
             if _model_id(store, version) == model_id:
                 store.client.set_model_version_tag(model_name, str(version.version), ERASED_TAG, note)
         model = _logged_model(store, model_id)
@@ -131,19 +132,9 @@ def _logged_model(store: Store, model_id: str) -> LoggedModel | None:
 def _versions_of_models(store: Store) -> dict[str, list[ModelVersion]]:
     """Return the versions of all registered models, by the logged model that they stand for."""
     found: dict[str, list[ModelVersion]] = {}
-    for version in _versions(store):
+    for version in found_versions(store):
         found.setdefault(_model_id(store, version), []).append(version)
     return found
-
-
-def _versions(store: Store, wanted: str | None = None) -> Iterator[ModelVersion]:
-    token: str | None = None
-    while True:
-        page = store.client.search_model_versions(wanted, page_token=token)
-        yield from page
-        token = page.token
-        if not token:
-            return
 
 
 def _logged_models(store: Store, experiment_id: str) -> Iterable[LoggedModel]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from mlflow.entities.model_registry import ModelVersion
@@ -71,15 +71,22 @@ def search_versions(store: Store, model_name: str, condition: str = "") -> list[
         BadInput: the store does not answer.
     """
     wanted = f"name = '{model_name}'" + (f" and {condition}" if condition else "")
-    found: list[RegisteredVersion] = []
-    token: str | None = None
     with store.answering():
-        while True:
-            page = store.client.search_model_versions(wanted, page_token=token)
-            found += map(RegisteredVersion.of, page)
-            token = page.token
-            if not token:
-                return found
+        return [RegisteredVersion.of(version) for version in found_versions(store, wanted)]
+
+
+def found_versions(store: Store, wanted: str | None = None) -> Iterator[ModelVersion]:
+    """Yield the versions that MLflow's search finds, page by page and without their aliases; of all models without one.
+
+    To be used within ``store.answering()``.
+    """
+    token: str | None = None
+    while True:
+        page = store.client.search_model_versions(wanted, page_token=token)
+        yield from page
+        token = page.token
+        if not token:
+            return
 
 
 def read_aliases_of_versions(store: Store, model_name: str) -> dict[int, tuple[str, ...]]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Container, Mapping, Sequence
 from pathlib import Path
 
-from dlfd_ops.audit.chain import GENESIS
 from dlfd_ops.audit.evidence import Receipt, VersionEvidence
 from dlfd_ops.audit.timeline import printable
 from dlfd_ops.audit.verification import Finding, Verification, compare_version
@@ -78,22 +77,27 @@ def compare_unlearned(
 def _compare_unnamed(store: Store, registered: Sequence[VersionEvidence], heads: Container[str]) -> Verification:
     here = [one.registered for one in registered if one.registered.store == store.description]
     named = {(one.model_name, one.version) for one in here}
-    unknown = [
+    lacking = [
         f"{_name(name, version.version)}: no event names it, and its {HEAD_TAG} is not in this ledger, "
         "which is behind another clone's or was cut"
         for name in sorted({one.model_name for one in here})
         for version in search_versions(store, name)
-        if (name, version.version) not in named and version.tags.get(HEAD_TAG, GENESIS) not in heads
+        if (name, version.version) not in named and _unknown_head(version.tags, heads) is not None
     ]
-    return Verification(not_checked=tuple(unknown))
+    return Verification(not_checked=tuple(lacking))
 
 
 def _compare_checkpoint(what: str, found: Mapping[str, str], heads: Container[str]) -> Verification:
     """Check that the ledger still holds the head that stood at its end when the version was registered or promoted."""
-    head = found.get(HEAD_TAG)
-    if head is None or head in heads:
+    head = _unknown_head(found, heads)
+    if head is None:
         return Verification()
     return Verification(findings=(Finding(f"{what} {HEAD_TAG}", "a hash of the ledger's chain", printable(head)),))
+
+
+def _unknown_head(tags: Mapping[str, str], heads: Container[str]) -> str | None:
+    head = tags.get(HEAD_TAG)
+    return None if head in heads else head
 
 
 def _compare_original(store: Store, version: VersionEvidence, receipt: Receipt) -> Verification:

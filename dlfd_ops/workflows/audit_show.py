@@ -13,6 +13,7 @@ from dlfd_ops.audit.report import Report
 from dlfd_ops.data.identity import KEY_FILE, KEY_ID_FILE, check_key_id, load_key, read_key_id
 from dlfd_ops.data.manifest import read_manifest
 from dlfd_ops.deletion.forget_list import find_samples, read_aliases, read_forget_list
+from dlfd_ops.deletion.requests import shown_id
 from dlfd_ops.deletion.suppression import SUPPRESSION_FILE, Suppressed, read_suppression
 from dlfd_ops.errors import BadInput
 from dlfd_ops.files import read_bounded
@@ -53,7 +54,7 @@ def show_request(params: Params, request_id: str, root: Path = Path(), *, as_of:
     if request_id not in rows:
         raise BadInput(
             "the request must be in the ledger",
-            received=f"{request_id!r:.40}" if request_id.startswith("req-") else "something that is no request id",
+            received=shown_id(request_id),
             remedy="see `dlfd-ops request list`",
         )
     return dossiers(material, [rows[request_id]], version_nodes(material))[0]

@@ -26,7 +26,7 @@ from dlfd_ops.deletion.parent import (
     write_note,
     write_parent,
 )
-from dlfd_ops.deletion.requests import REQUESTS_FILE, DeletionRequest, read_requests, write_requests
+from dlfd_ops.deletion.requests import REQUESTS_FILE, DeletionRequest, read_requests, shown_id, write_requests
 from dlfd_ops.deletion.status import RequestStatus, received_data, request_statuses
 from dlfd_ops.errors import BadInput
 from dlfd_ops.files import private_folder
@@ -167,8 +167,7 @@ def status_of(request_id: str, statuses: Mapping[str, RequestStatus]) -> Request
     if request_id not in statuses:
         raise BadInput(
             "the request id must be one of `dlfd-ops request list`",
-            # Somebody may have typed a name.
-            received=f"{request_id!r:.40}" if request_id.startswith("req-") else "something that is no request id",
+            received=shown_id(request_id),
             remedy="copy it from there",
         )
     return statuses[request_id]
