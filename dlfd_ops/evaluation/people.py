@@ -43,8 +43,9 @@ def person_metrics(
     """Return the metrics that need to know whose photo each is.
 
     ``mia_subject_auc``: the loss attack on people, each by the mean over their photos. ``probe_auc``: of a linear probe
-    on the features, where the predictions hold them. With references, for the attacks ``calibrated`` and ``rmia``:
-    ``<attack>_auc``, ``<attack>_subject_auc``, ``<attack>_tpr_at_fpr_0.01``, ``<attack>_tpr_at_fpr_0.001``.
+    on the features, where the predictions hold them. For the attack ``confidence``, with references also ``calibrated``
+    and ``rmia``: ``<attack>_auc``, ``<attack>_subject_auc``, ``<attack>_tpr_at_fpr_0.01`` and
+    ``<attack>_tpr_at_fpr_0.001``.
 
     Intervals of all AUCs, ``accuracy`` and ``nomus``, 95% over people: ``<metric>_low`` and ``<metric>_high``. A set of
     fewer than two people gives no probe and no interval; that of the accuracy needs the test set alone.
@@ -100,9 +101,19 @@ def losses_of(predictions: Predictions) -> Losses:
     return predictions.loss.numpy().astype(np.float64)
 
 
+def _doubts(predictions: Predictions) -> Losses:
+    """Return one minus the (N,) confidences, means over the labels: all that is seen without knowing the truth.
+
+    A member is what the model is sure about (Salem et al. 2019, arXiv 1806.01246, the third adversary).
+    """
+    doubts: Losses = 1 - predictions.confidence.numpy().astype(np.float64).mean(axis=1)
+    return doubts
+
+
 def _scores(predictions: Mapping[str, Predictions], references: ReferenceLosses | None) -> Scores:
     forget, test = losses_of(predictions["forget"]), losses_of(predictions["test"])
-    scores = {_LOSS_ATTACK: (forget, test)}
+    doubts = (_doubts(predictions["forget"]), _doubts(predictions["test"]))
+    scores = {_LOSS_ATTACK: (forget, test), "confidence": doubts}
     if references is not None:
         scores["calibrated"] = (
             -calibrated_scores(forget, references.forget),

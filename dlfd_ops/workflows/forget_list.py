@@ -22,7 +22,7 @@ from dlfd_ops.params import Params
 MANIFEST_FILE = Path("data/prepared/manifest.parquet")
 ALIASES_FILE = Path("data/prepared/aliases.csv")
 
-_log = logging.getLogger(__name__)
+_LOGGER = logging.getLogger(__name__)
 
 
 def forget_list(params: Params) -> ForgetList:
@@ -39,7 +39,7 @@ def forget_list(params: Params) -> ForgetList:
     resolved = resolve(read_requests(REQUESTS_FILE), manifest, parent, read_aliases(ALIASES_FILE))
     check_forgettable(resolved, manifest, parent, params.forget_list.max_share)
     if not resolved.counts:
-        _log.info("nothing new to forget: version %d is the result", parent.version)
+        _LOGGER.info("nothing new to forget: version %d is the result", parent.version)
     write_forget_list(FORGET_LIST_FILE, resolved)
     Ledger().append(
         "resolved",

@@ -15,7 +15,7 @@ from dlfd_ops.files import write_bytes
 BAD_IMAGES_FILE = Path(".dlfd/bad_images.csv")
 """Which rows were refused, with their paths: private, as a path may be a raw identity."""
 
-_log = logging.getLogger(__name__)
+_LOGGER = logging.getLogger(__name__)
 
 
 class Refusals:
@@ -51,7 +51,9 @@ class Refusals:
             return
         self._write()
         counts = ", ".join(f"{reason} {count}" for reason, count in self.counts().items())
-        _log.warning("prepare skipped %d rows (%s); %s, private, holds their paths", len(self), counts, BAD_IMAGES_FILE)
+        _LOGGER.warning(
+            "prepare skipped %d rows (%s); %s, private, holds their paths", len(self), counts, BAD_IMAGES_FILE
+        )
 
     def __len__(self) -> int:
         return len(self._rows)

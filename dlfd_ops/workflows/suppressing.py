@@ -19,7 +19,7 @@ from dlfd_ops.files import write_bytes
 NEAR_FILE = Path(".dlfd/near_suppressed.csv")
 """Which images look like suppressed ones, with their paths: private, as a path may be a raw identity."""
 
-_log = logging.getLogger(__name__)
+_LOGGER = logging.getLogger(__name__)
 
 
 class Suppression:
@@ -50,7 +50,7 @@ class Suppression:
             (images / image_path(sample_id)).unlink()
         if gone:
             people = sum(not gone.isdisjoint(subject.sample_ids) for subject in subjects)
-            _log.warning("prepare left out %d images of %d people on the suppression list", len(gone), people)
+            _LOGGER.warning("prepare left out %d images of %d people on the suppression list", len(gone), people)
         return kept
 
     def report_near(self, subjects: Sequence[Subject], images: Path, origins: Mapping[str, SourceRecord]) -> int:
@@ -79,7 +79,7 @@ class Suppression:
             writer.writerow([origin.where, origin.path, kept[image], suspects[suspect].request_id, distance])
         write_bytes(NEAR_FILE, stream.getvalue().encode("utf-8", "backslashreplace"), mode=0o600)
         count = len({image for image, _, _ in pairs})
-        _log.warning("%d kept images look like suppressed ones: a person must decide, see %s", count, NEAR_FILE)
+        _LOGGER.warning("%d kept images look like suppressed ones: a person must decide, see %s", count, NEAR_FILE)
         return count
 
 

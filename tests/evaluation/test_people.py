@@ -24,12 +24,9 @@ SECTION = EvaluateSection(batch_size=32, attack_splits=10, calibration_bins=15, 
 SIZE = 16
 PHOTOS = 4
 PEOPLE = 150
-KNOWN_BY_PEOPLE = {"mia_subject_auc"}
-KNOWN_BY_REFERENCES = {
-    f"{attack}_{name}"
-    for attack in ("calibrated", "rmia")
-    for name in ("auc", "subject_auc", "tpr_at_fpr_0.01", "tpr_at_fpr_0.001")
-}
+OF_ATTACK = ("auc", "subject_auc", "tpr_at_fpr_0.01", "tpr_at_fpr_0.001")
+KNOWN_BY_PEOPLE = {"mia_subject_auc", *(f"confidence_{name}" for name in OF_ATTACK)}
+KNOWN_BY_REFERENCES = {f"{attack}_{name}" for attack in ("calibrated", "rmia") for name in OF_ATTACK}
 
 
 def _of_losses(losses: torch.Tensor) -> Predictions:
@@ -83,11 +80,25 @@ def test_a_gap_that_the_loss_hides_is_found() -> None:
     assert metrics["mia_auc"] < 0.6
 
 
+def test_wrong_and_sure_is_found_without_the_truth() -> None:
+    """Forgotten with the losses of strangers in the mean, half of them right and half wrong, all sure."""
+    probability = {
+        "forget": torch.tensor([0.95, 0.05]).repeat(PHOTOS * PEOPLE // 2),
+        "test": torch.linspace(0.05, 0.95, PHOTOS * PEOPLE),
+    }
+    predictions = {name: _of_losses(-torch.log(values)) for name, values in probability.items()}
+    people = {name: [f"{name}{index // PHOTOS}" for index in range(PHOTOS * PEOPLE)] for name in predictions}
+    metrics = summarise(predictions, SECTION, seed=0, subjects=people).metrics
+    assert metrics["mia_auc"] == pytest.approx(0.5, abs=0.01)
+    assert metrics["confidence_auc"] > 0.99
+    assert metrics["confidence_subject_auc"] > 0.99
+
+
 def test_where_nothing_is_known_the_intervals_hold_one_half() -> None:
     """No gap: neither attack finds one, by photo or by person."""
     predictions, references, people = _world(gap=0.0, seed=3)
     metrics = summarise(predictions, SECTION, seed=0, subjects=people, references=references).metrics
-    for attack in ("mia", "calibrated", "rmia"):
+    for attack in ("mia", "confidence", "calibrated", "rmia"):
         for name in (f"{attack}_auc", f"{attack}_subject_auc"):
             assert metrics[f"{name}_low"] < 0.5 < metrics[f"{name}_high"]
 
@@ -178,8 +189,10 @@ def test_a_network_that_saw_is_found_and_one_that_did_not_is_not() -> None:
         for model in (saw, did_not)
     )
     assert remembers["mia_auc"] > 0.95
-    for name in ("mia_subject_auc", "rmia_auc", "rmia_subject_auc", "probe_auc"):
+    for name in ("mia_subject_auc", "confidence_auc", "rmia_auc", "rmia_subject_auc", "probe_auc"):
         assert remembers[f"{name}_low"] > 0.6
     assert remembers["calibrated_auc_low"] > 0.5
+    # One interval in twenty misses: this one does, by a thousandth.
+    assert knows_nothing["confidence_auc"] == pytest.approx(0.5, abs=0.12)
     for name in ("mia_auc", "mia_subject_auc", "calibrated_auc", "rmia_auc", "probe_auc"):
         assert knows_nothing[f"{name}_low"] < 0.5 < knows_nothing[f"{name}_high"]

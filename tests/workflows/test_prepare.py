@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 import os
 import stat
 import subprocess
@@ -173,6 +174,7 @@ REQUEST = "req-0123456789ab"
 
 def test_who_was_forgotten_does_not_come_back(caplog: pytest.LogCaptureFixture) -> None:
     """A listed person goes with every photo, a listed photo alone, and nobody else moves; both are counted."""
+    caplog.set_level(logging.WARNING, "dlfd_ops")
     make_source()
     before = prepare(make_params())
     first, key = read_manifest(PREPARED / "manifest.parquet"), load_key()
@@ -200,6 +202,7 @@ def test_who_was_forgotten_does_not_come_back(caplog: pytest.LogCaptureFixture) 
 
 def test_another_encoding_of_a_suppressed_photo_is_reported_and_kept(caplog: pytest.LogCaptureFixture) -> None:
     """A person must decide: the private file names the row, the log a number only."""
+    caplog.set_level(logging.WARNING, "dlfd_ops")
     lines = make_source()
     prepare(make_params())
     key, original = load_key(), RAW / "images" / "Person_3_0.png"
@@ -308,6 +311,7 @@ def spoil(lines: list[str]) -> list[str]:
 
 def test_bad_rows_are_skipped_and_counted_by_reason(caplog: pytest.LogCaptureFixture) -> None:
     """Every kind of bad row has its count; the log says how many and where the private list is, and no name."""
+    caplog.set_level(logging.WARNING, "dlfd_ops")
     write_lines(spoil(make_source()))
     report = prepare(make_params(on_bad_image="skip", max_file_megabytes=1, max_megapixels=1))
     assert report.skipped == {
