@@ -10,7 +10,7 @@ from rich.table import Table
 from dlfd_ops.cli.output import echo_json, json_option
 from dlfd_ops.params import load_params
 
-_TABLE_WIDTH = 160
+_TABLE_WIDTH = 180
 
 
 @click.command()
@@ -30,11 +30,12 @@ def benchmark(method: str | None, seed: int | None, as_json: bool) -> None:
         echo_json(to_json(rows))
         return
     shown = [name for name in COLUMNS if any(name in row.metrics for row in rows)]
-    table = Table(box=box.SIMPLE)
-    table.add_column("method")
+    table = Table(box=box.SIMPLE, padding=(0, 1, 0, 0))
+    table.add_column("method", no_wrap=True)
     table.add_column("seeds", justify="right")
     for name in shown:
-        table.add_column(COLUMNS[name], justify="right")
+        widest = max(len(word) for word in COLUMNS[name].split())
+        table.add_column(COLUMNS[name], justify="right", min_width=widest)
     for row in rows:
         table.add_row(row.method, str(row.seeds), *(cell_text(row, name) for name in shown))
     Console(width=_TABLE_WIDTH).print(table)
