@@ -9,14 +9,14 @@ import torch
 from torch import nn
 
 from dlfd_ops.data.images import LabelledImages
-from dlfd_ops.evaluation.membership import attack_accuracy
+from dlfd_ops.evaluation.membership import attack_accuracy, roc
 from dlfd_ops.evaluation.nomus import forgetting_score
 from dlfd_ops.evaluation.predictions import predict
 from dlfd_ops.models.classifier import Classifier
 
 
 class ForgettingProbe:
-    """Measures the forgetting score of a model, forget set against validation set; test is never looked at.
+    """Measures the signed forgetting score of a model, forget set against validation set; test is never looked at.
 
     Args:
         forget: the forget set.
@@ -48,13 +48,17 @@ class ForgettingProbe:
         self._device = device
 
     def __call__(self, model: nn.Module) -> float:
-        """Return the forgetting score of ``model``, between 0 and 0.5; its modes are left as they were."""
+        """Return the forgetting score of ``model``, which is left in its modes: -0.5 to 0.5, 0 is best.
+
+        It is negative where the forget set is the harder one, so that pushing on would only lead further away.
+        """
         assert isinstance(model, Classifier)
         losses = [
             predict(model, data, batch_size=self._batch_size, device=self._device).loss.numpy().astype(np.float64)
             for data in (self._forget, self._validation)
         ]
-        return forgetting_score(attack_accuracy(losses[0], losses[1], splits=self._splits, seed=self._seed))
+        score = forgetting_score(attack_accuracy(*losses, splits=self._splits, seed=self._seed))
+        return score if roc(*losses).auc >= 0.5 else -score
 
 
 def draw_images(data: LabelledImages, size: int, seed: int, device: torch.device) -> LabelledImages:

@@ -84,6 +84,10 @@ class UnlearningMethod(ABC):
     uses_probe: bool = False
     """Whether the method looks at ``push``; the probe does not run for one that does not."""
 
+    rests_past_parity: bool = True
+    """Whether the push rests, too, while the forget set is already harder than the validation set; else the forgetting
+    score has no sign, as in the paper, and a push goes on in whichever direction the losses differ."""
+
     def frozen(self, model: nn.Module) -> Sequence[nn.Module]:
         """Return the layers that the method leaves as they are, normalisation statistics included."""
         return ()

@@ -17,7 +17,7 @@ from dlfd_ops.unlearning.dlfd.schedule import DynamicForgetting
 from dlfd_ops.unlearning.method import Batch, UnlearningMethod, UnlearningStep
 
 ForgettingProbe = Callable[[nn.Module], float]
-"""Returns the forgetting score of a model (0 is best), from the forget set and the validation set."""
+"""Returns the forgetting score of a model, negative where the forget set is harder than the validation set."""
 
 
 @dataclass(frozen=True)
@@ -93,7 +93,7 @@ class UnlearningObjective(Objective):
         if self._method.uses_probe and self._schedule.probe_due(step):
             self._score = _agreed(self._probe(unwrapped(model)), model)
         self._set_modes(model)
-        push = self._schedule.push(self._score) if self._method.uses_probe else True
+        push = self._schedule.push(self._reached()) if self._method.uses_probe else True
         result = self._method.loss(
             model,
             UnlearningStep(
@@ -107,7 +107,7 @@ class UnlearningObjective(Objective):
         )
         if not self._method.uses_probe:
             return result
-        schedule = {"forgetting_score": torch.tensor(self._score), "push": torch.tensor(float(push))}
+        schedule = {"signed_forgetting_score": torch.tensor(self._score), "push": torch.tensor(float(push))}
         return StepLoss(result.loss, {**result.metrics, **schedule})
 
     def before_update(self, model: nn.Module) -> None:
@@ -132,6 +132,9 @@ class UnlearningObjective(Objective):
         self._score = float(state["score"])
         prefix = "method."
         self._method.restore({k.removeprefix(prefix): v for k, v in state.items() if k.startswith(prefix)})
+
+    def _reached(self) -> float:
+        return self._score if self._method.rests_past_parity else abs(self._score)
 
     def _set_modes(self, model: nn.Module) -> None:
         model.train(self._method.training_mode)

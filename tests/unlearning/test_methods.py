@@ -8,10 +8,13 @@ from pathlib import Path
 
 import pytest
 import torch
+from torch import nn
 
 from dlfd_ops.data.images import LabelledImages
 from dlfd_ops.errors import BadInput
 from dlfd_ops.params import UnlearnSection
+from dlfd_ops.training.loop import StepLoss
+from dlfd_ops.unlearning.method import UnlearningStep
 from dlfd_ops.unlearning.registry import METHODS, build_method, method_name
 from tests.unlearning.case import NAMES, SHIPPED, STEPS, Case, changed, settings_of, weights
 
@@ -75,6 +78,24 @@ def test_without_a_push_the_forget_batch_has_no_say(name: str, case: Case) -> No
         case.forget = LabelledImages(images, case.forget.targets, case.forget.sample_ids, case.forget.subject_keys)
         losses.append(float(case.loss(case.method(name), case.model, 1, push=False).detach()))
     assert losses[0] == pytest.approx(losses[1], abs=1e-6)
+
+
+@pytest.mark.parametrize("name", DYNAMIC)
+def test_who_is_harder_than_strangers_already_is_not_pushed_on(
+    name: str, case: Case, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The push rests on the far side of parity; the paper's score, and the released code's, has no sign."""
+    method, pushes = case.method(name), set()
+    loss = method.loss
+
+    def watched(model: nn.Module, step: UnlearningStep) -> StepLoss:
+        pushes.add(step.push)
+        return loss(model, step)
+
+    monkeypatch.setattr(method, "loss", watched)
+    case.found = -0.3
+    case.run(method, case.model, tmp_path)
+    assert pushes == {name in {"dlfd/paper", "dlfd/published"}}
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -24,8 +24,10 @@ def test_linear_weight_meets_its_ends_and_its_middle() -> None:
 
 
 def test_dynamic_forgetting_pushes_above_the_threshold_only() -> None:
-    """At the threshold there is nothing left to push."""
+    """At the threshold there is nothing left to push, and below zero it would lead further away."""
     schedule = DynamicForgetting(threshold=0.1, every=5)
     assert schedule.push(0.11)
     assert not schedule.push(0.1)
+    assert not schedule.push(-0.3)
+    assert DynamicForgetting(threshold=-0.5, every=5).push(-0.3)
     assert [step for step in range(11) if schedule.probe_due(step)] == [0, 5, 10]

@@ -31,6 +31,7 @@ class PaperDlfd(UnlearningMethod):
     """
 
     uses_probe = True
+    rests_past_parity = False
 
     def __init__(self, settings: DlfdSection, resources: Resources) -> None:
         self._settings = settings

@@ -43,6 +43,7 @@ class PublishedDlfd(UnlearningMethod):
     """
 
     uses_probe = True
+    rests_past_parity = False
 
     def __init__(self, settings: DlfdSection, resources: Resources) -> None:
         self._settings = settings.published
