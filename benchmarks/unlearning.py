@@ -67,7 +67,7 @@ class Bench:
     def __init__(self, params: Params, retain: int, folder: Path) -> None:
         self._folder = folder
         self.accelerator = start_accelerator()
-        self._params = _with(params, probe=params.unlearn.probe.model_copy(update={"threshold": -0.5}))
+        self._params = _with(params, probe=params.unlearn.probe.model_copy(update={"threshold": -1.0}))
         anchor = retain * 3 // 10
         unseen = round(params.unlearn.unseen_share * anchor)
         self.sets = UnlearningSets(

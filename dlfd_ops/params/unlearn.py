@@ -24,9 +24,9 @@ class ProbeSection(Section):
 
     every: Annotated[int, Field(ge=1)]
     """Optimiser steps between two probes."""
-    threshold: Annotated[float, Field(ge=-0.5, le=0.5)]
+    threshold: Annotated[float, Field(ge=-1, le=0.5)]
     """The push to forget runs while the probe's forgetting score is above this. It is negative where the forgotten are
-    harder than people never seen; with -0.5 the push never rests."""
+    harder than people never seen; with -1 the push never rests."""
     images: Annotated[int, Field(ge=16)]
     """Largest number of images taken from each of the two sets."""
 

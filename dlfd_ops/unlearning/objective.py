@@ -93,7 +93,7 @@ class UnlearningObjective(Objective):
         if self._method.uses_probe and self._schedule.probe_due(step):
             self._score = _agreed(self._probe(unwrapped(model)), model)
         self._set_modes(model)
-        push = self._schedule.push(self._reached()) if self._method.uses_probe else True
+        push = self._push()
         result = self._method.loss(
             model,
             UnlearningStep(
@@ -133,8 +133,10 @@ class UnlearningObjective(Objective):
         prefix = "method."
         self._method.restore({k.removeprefix(prefix): v for k, v in state.items() if k.startswith(prefix)})
 
-    def _reached(self) -> float:
-        return self._score if self._method.rests_past_parity else abs(self._score)
+    def _push(self) -> bool:
+        if not self._method.uses_probe:
+            return True
+        return self._schedule.push(self._score if self._method.rests_past_parity else abs(self._score))
 
     def _set_modes(self, model: nn.Module) -> None:
         model.train(self._method.training_mode)

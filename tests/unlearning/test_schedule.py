@@ -29,5 +29,5 @@ def test_dynamic_forgetting_pushes_above_the_threshold_only() -> None:
     assert schedule.push(0.11)
     assert not schedule.push(0.1)
     assert not schedule.push(-0.3)
-    assert DynamicForgetting(threshold=-0.5, every=5).push(-0.3)
+    assert DynamicForgetting(threshold=-1, every=5).push(-0.5)
     assert [step for step in range(11) if schedule.probe_due(step)] == [0, 5, 10]

@@ -28,7 +28,7 @@ class DynamicForgetting:
     """When to push: while the probe's forgetting score is above a threshold.
 
     Attributes:
-        threshold: of the forgetting score, between -0.5 (push always) and 0.5.
+        threshold: of the forgetting score, between -1 (push always) and 0.5.
         every: optimiser steps between two probes.
     """
 
