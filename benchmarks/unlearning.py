@@ -6,7 +6,7 @@ Run it from the top of the repository, on a machine that does nothing else::
     python benchmarks/unlearning.py --retain 640 --rounds 1    # a quick look
     OMP_NUM_THREADS=1 python benchmarks/unlearning.py --clock processor    # where others work on it, too
 
-The images are noise, as what is computed does not depend on them: the schedule's threshold is 0, so that every step
+The images are noise, as what is computed does not depend on them: the schedule's threshold is -1, so that every step
 pushes. Settings are those of ``configs/params/utkface.yaml``. Measured, in turn, in every round:
 
 - the stage, for the default and for ``paper``: everything from the loaded parent to the unlearned model in memory, with

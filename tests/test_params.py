@@ -46,6 +46,7 @@ def test_shipped_files_are_valid(path: Path) -> None:
         ("register.policy.require_complete", None, "require_complete"),
         ("benchmark.methods", ["original", "retrained"], "every key of benchmark.trials"),
         ("benchmark.seeds", [1, 1], "seeds must differ"),
+        ("benchmark.trials.fine_tune", [{"method": "fine_tune", "unseen_share": 0.1}], "can't set unseen_share"),
         ("benchmark.trials.fine_tune", [{"method": "magic"}], "benchmark.trials.fine_tune: unlearn.method"),
         ("benchmark.trials.fine_tune", [{"dlfd.speed": 1}], "unlearn.dlfd.speed"),
     ],

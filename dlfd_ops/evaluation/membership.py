@@ -18,6 +18,8 @@ from dlfd_ops.errors import BadInput, Diverged
 
 Losses = NDArray[np.float64]
 CHANCE = 0.5
+FEWEST_ATTACKED = 2
+"""Losses of either kind without which the paper's attack has nothing to learn from."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -135,7 +137,7 @@ def attack_trials(members: Losses, unseen: Losses, *, splits: int, seed: int) ->
     """
     require_losses(members, unseen)
     hits, trials = (np.zeros(members.size + unseen.size) for _ in range(2))
-    if min(members.size, unseen.size) >= 2:
+    if min(members.size, unseen.size) >= FEWEST_ATTACKED:
         for held_out, hit in _attack_splits(members, unseen, splits=splits, seed=seed):
             hits[held_out] += hit
             trials[held_out] += 1

@@ -21,7 +21,7 @@ class BenchmarkSection(Section):
     """Names of the rows, in their order: ``original`` and ``retrained`` as yardsticks, and keys of ``trials``."""
     trials: dict[Name, Annotated[tuple[dict[str, JsonValue], ...], Field(min_length=1, max_length=16)]]
     """The settings that a method may choose from on the validation people: dotted keys of the section ``unlearn`` ->
-    values, over the ones that stand there."""
+    values, over the ones that stand there; ``unseen_share`` cuts the people, and is the same for all."""
     shadows: Annotated[int, Field(ge=0, le=64)] = 0
     """Pairs of shadow models for the attack U-LiRA, 0 or at least 2. Each costs two trainings, and two unlearnings a
     method; 0 leaves the attack out."""
@@ -32,6 +32,8 @@ class BenchmarkSection(Section):
             raise ValueError(
                 f"benchmark.methods must list {', '.join(YARDSTICKS)} and every key of benchmark.trials once"
             )
+        if any("unseen_share" in trial for trials in self.trials.values() for trial in trials):
+            raise ValueError("a trial can't set unseen_share: all trials see the same people; set it in unlearn")
         if len(set(self.seeds)) != len(self.seeds):
             raise ValueError("seeds must differ")
         if self.shadows == 1:

@@ -15,8 +15,9 @@ class SinkhornSection(Section):
     epsilon: Annotated[float, Field(gt=0, le=10)]
     """Entropic regularisation, in units of the cost (cosine distance: 0 to 2)."""
     max_iterations: Annotated[int, Field(ge=1, le=10000)]
+    """Of ``paper``, in every step; the one plan of ``anchored`` has a bound of its own."""
     tolerance: Annotated[float, Field(gt=0, lt=1)]
-    """Largest L1 violation of the marginals that counts as converged."""
+    """Largest L1 violation of the marginals that counts as converged; of ``paper``, likewise."""
 
 
 class LinearWeight(Section):

@@ -94,7 +94,10 @@ def share(batch: Tensor, rank: int, num_processes: int) -> Tensor:
     """Return the part of a global ``batch`` that process ``rank`` works on; parts have equal sizes.
 
     A batch that does not divide evenly loses its last few samples, so that a mean over processes is the mean over
-    the batch.
+    the batch. One with fewer samples than there are processes is dealt out in turn, again and again: an empty part has
+    no mean.
     """
+    if len(batch) < num_processes:
+        return batch[rank % len(batch)][None]
     size = len(batch) // num_processes
     return batch[rank * size : (rank + 1) * size]

@@ -25,6 +25,11 @@ def relabelled(model: FaceClassifier, data: LabelledImages, *, right: bool) -> L
     return LabelledImages(data.images, targets, data.sample_ids, data.subject_keys)
 
 
+def first(data: LabelledImages, count: int) -> LabelledImages:
+    """Return the first ``count`` images."""
+    return LabelledImages(data.images[:count], data.targets[:count], data.sample_ids[:count], data.subject_keys[:count])
+
+
 def test_known_and_unknown_sets_are_told_apart(
     make_images: Callable[..., LabelledImages], make_classifier: Callable[..., FaceClassifier]
 ) -> None:
@@ -36,6 +41,25 @@ def test_known_and_unknown_sets_are_told_apart(
     unknown = relabelled(model, make_images(40, seed=2), right=False)
     assert probe_of(known, unknown)(model) == pytest.approx(0.5, abs=0.05)
     assert probe_of(unknown, known)(model) == pytest.approx(-0.5, abs=0.05)
+
+
+def test_a_few_hard_photos_still_have_to_be_forgotten(
+    make_images: Callable[..., LabelledImages], make_classifier: Callable[..., FaceClassifier]
+) -> None:
+    """Of two photos that rank low nothing is sure, and with one there is no attack: both say push."""
+    model = make_classifier()
+    with torch.no_grad():
+        model.head.weight.mul_(200)
+    hard = relabelled(model, make_images(40, seed=1), right=False)
+    easy = relabelled(model, make_images(40, seed=2), right=True)
+    mixed = LabelledImages(
+        torch.cat([hard.images[:20], easy.images[:20]]),
+        torch.cat([hard.targets[:20], easy.targets[:20]]),
+        hard.sample_ids,
+        hard.subject_keys,
+    )
+    assert probe_of(first(hard, 2), mixed)(model) > 0
+    assert probe_of(first(hard, 1), mixed)(model) == 0.5
 
 
 def test_one_set_against_itself_scores_zero(

@@ -35,12 +35,18 @@ def test_a_step_is_a_function_of_seed_and_step(plan: BatchPlan, step: int) -> No
 
 @given(size=st.integers(1, 100), processes=st.integers(1, 8))
 def test_shares_are_equal_and_disjoint(size: int, processes: int) -> None:
-    """Every process takes as many samples, none twice, and fewer than one a process are left out."""
+    """Every process takes as many samples, none twice, and fewer than one a process are left out.
+
+    Of fewer samples than processes each process takes one, and each sample is taken.
+    """
     batch = torch.arange(size)
     parts = [share(batch, rank, processes) for rank in range(processes)]
     assert len({len(part) for part in parts}) == 1
     together = torch.cat(parts)
-    assert len(set(together.tolist())) == len(together) > size - processes
+    if size < processes:
+        assert (len(together), set(together.tolist())) == (processes, set(range(size)))
+    else:
+        assert len(set(together.tolist())) == len(together) > size - processes
 
 
 def test_epochs_differ() -> None:

@@ -52,15 +52,15 @@ def test_anchored_targets_follow_the_model(make_case: Callable[..., Case]) -> No
     assert (torch.cdist(followed, said).min(dim=1).values < 1e-4).all()
 
 
-def test_anchored_targets_stand_while_nothing_is_forgotten(make_case: Callable[..., Case]) -> None:
-    """Below the threshold nobody asks about the partners."""
+def test_anchored_targets_follow_the_model_while_nothing_is_forgotten(make_case: Callable[..., Case]) -> None:
+    """A push that goes on after a rest aims at where strangers are by then."""
     case = make_case()
     method = case.method("dlfd/anchored")
     at_first = method.state()["targets"].clone()
     with torch.no_grad():
         case.model.head.bias.add_(1.0)
     case.loss(method, case.model, 8, push=False)
-    assert torch.equal(method.state()["targets"], at_first)
+    assert not torch.allclose(method.state()["targets"], at_first)
 
 
 @pytest.mark.parametrize(("variant", "matters"), [("paper", True), ("published", False)])

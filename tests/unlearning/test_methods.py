@@ -121,3 +121,12 @@ def test_the_params_know_every_method() -> None:
 def test_names_carry_the_variant() -> None:
     """Tags say which DLFD it was."""
     assert [method_name(settings_of(name)) for name in NAMES] == NAMES
+
+
+@pytest.mark.parametrize("name", ["salun", "dlfd/published"])
+def test_a_layer_that_the_forward_pass_leaves_out_is_no_obstacle(name: str, case: Case) -> None:
+    """Models that are adopted may carry one, such as an auxiliary head."""
+    case.model.register_module("auxiliary", nn.Linear(2, 2))
+    method = case.method(name)
+    method.prepare(case.model)
+    assert torch.isfinite(case.loss(method, case.model, 1))

@@ -108,6 +108,8 @@ def _forget_gradient(model: nn.Module, forget: LabelledImages, device: torch.dev
     total = [torch.zeros_like(tensor) for tensor in weights]
     for images, targets in sweep(forget, device, batch_size=GRADIENT_BATCH_SIZE):
         loss = sample_losses(model(images).logits, targets).sum() / len(forget)
-        for so_far, part in zip(total, torch.autograd.grad(loss, weights), strict=True):
-            so_far.add_(part)
+        for so_far, part in zip(total, torch.autograd.grad(loss, weights, allow_unused=True), strict=True):
+            # A layer that the forward pass leaves out has none.
+            if part is not None:
+                so_far.add_(part)
     return {name: tensor.abs() for name, tensor in zip(names, total, strict=True)}

@@ -60,7 +60,7 @@ class AnchoredDlfd(UnlearningMethod):
 
     def loss(self, model: nn.Module, step: UnlearningStep) -> StepLoss:
         """Return the objective of one step."""
-        if step.push and step.step and step.step % self._settings.refresh_every == 0:
+        if step.step and step.step % self._settings.refresh_every == 0:
             self._refresh(unwrapped(model))
         if self._settings.batch_norm == "moving":
             _move_batch_norm(model)

@@ -66,7 +66,7 @@ class PublishedDlfd(UnlearningMethod):
             logits = model(self._clamped(retain + noise)).logits
             gain = self._settings.transport_weight * self._transport(model, step)
             gain = gain - weight * sample_losses(logits, step.retain.targets).mean()
-            gradient = torch.autograd.grad(gain, [noise, *weights])[0]
+            gradient = torch.autograd.grad(gain, [noise, *weights], allow_unused=True)[0]
             noise = (noise + self._settings.step_size * gradient.sign()).detach().requires_grad_(True)
         return self._clamped(retain + noise).detach()
 
