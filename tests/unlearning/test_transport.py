@@ -38,9 +38,7 @@ def test_a_plan_says_how_far_it_is_from_uniform_marginals(rows: int, columns: in
 
 def test_the_iteration_converges() -> None:
     """Between sets without an exact match it needs no more than a few hundred iterations."""
-    results = [
-        sinkhorn(random_cost(9, 12, seed), epsilon=0.1, max_iterations=300, tolerance=1e-4) for seed in range(9)
-    ]
+    results = [sinkhorn(random_cost(9, 12, seed), epsilon=0.1, max_iterations=300, tolerance=1e-4) for seed in range(9)]
     assert all(result.converged for result in results)
 
 
