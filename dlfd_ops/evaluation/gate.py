@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-from dlfd_ops.evaluation.membership import CHANCE
+from dlfd_ops.evaluation.membership import CHANCE, SURE
 
 if TYPE_CHECKING:
     from dlfd_ops.params import Policy
@@ -19,8 +19,6 @@ STRENGTH: Mapping[Evidence, float] = {"missing": 0, "present": 1, "signed": 2}
 
 # Metrics are written with six decimals: a value exactly at its limit must not fail over the binary rest of 0.65 - 0.6.
 _ROUNDING = 1e-9
-_SURE = 2.0
-"""Standard errors by which the newest requests' AUC, of few photos, must miss a limit before it counts."""
 
 
 @dataclass(frozen=True)
@@ -125,7 +123,7 @@ def _newest(metrics: Metrics, *, above: bool = False) -> float:
     """Return the AUC of the newest requests as far as it is sure: many forgotten before must not hide them."""
     if not any(name.startswith("newest.") for name in metrics):
         return _metric(metrics, "unlearned.mia_auc")
-    margin = _SURE * _metric(metrics, "newest.mia_auc_error")
+    margin = SURE * _metric(metrics, "newest.mia_auc_error")
     return _metric(metrics, "newest.mia_auc") + (margin if above else -margin)
 
 

@@ -18,6 +18,8 @@ from dlfd_ops.errors import BadInput, Diverged
 
 Losses = NDArray[np.float64]
 CHANCE = 0.5
+SURE = 2.0
+"""Standard errors beyond which an AUC is taken to differ."""
 FEWEST_ATTACKED = 2
 """Losses of either kind without which the paper's attack has nothing to learn from."""
 

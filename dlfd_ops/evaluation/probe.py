@@ -12,6 +12,7 @@ from dlfd_ops.data.images import LabelledImages
 from dlfd_ops.evaluation.membership import (
     CHANCE,
     FEWEST_ATTACKED,
+    SURE,
     Losses,
     attack_accuracy,
     auc_standard_error,
@@ -75,7 +76,7 @@ def _surely_harder(forget: Losses, validation: Losses) -> bool:
 
     A few hard photos rank low while the model still knows them: a rank alone must not keep them from being forgotten.
     """
-    margin = 2 * auc_standard_error(CHANCE, forget.size, validation.size)
+    margin = SURE * auc_standard_error(CHANCE, forget.size, validation.size)
     return roc(forget, validation).auc < CHANCE - margin and bool(forget.mean() > validation.mean())
 
 

@@ -50,7 +50,7 @@ def relearn_steps(
     plan = BatchPlan(len(forget), section.batch_size, seed)
     objective = SupervisedObjective(forget, plan, flip=False, device=device, rank=0, num_processes=1)
     optimizer = torch.optim.SGD(learner.parameters(), lr=section.learning_rate)
-    measured = draw_images(forget, min(MEASURED_IMAGES, len(forget)), seed, device)
+    measured = draw_images(forget, MEASURED_IMAGES, seed, device)
     with torch.random.fork_rng():
         for step in range(section.max_steps):
             if accuracy(predict(learner, measured, batch_size=MEASURED_IMAGES, device=device)) >= section.accuracy:

@@ -17,6 +17,13 @@ def probe_of(forget: LabelledImages, validation: LabelledImages) -> ForgettingPr
     return ForgettingProbe(forget, validation, images=100, splits=50, batch_size=16, seed=0, device=torch.device("cpu"))
 
 
+def sure(model: FaceClassifier) -> FaceClassifier:
+    """Return the model, made sure of everything that it says."""
+    with torch.no_grad():
+        model.head.weight.mul_(200)
+    return model
+
+
 def relabelled(model: FaceClassifier, data: LabelledImages, *, right: bool) -> LabelledImages:
     """Return the images with the labels that the model predicts, or with the others."""
     with torch.no_grad():
@@ -34,9 +41,7 @@ def test_known_and_unknown_sets_are_told_apart(
     make_images: Callable[..., LabelledImages], make_classifier: Callable[..., FaceClassifier]
 ) -> None:
     """A model that is right on the forget set and wrong on the other scores 0.5, and the other way round -0.5."""
-    model = make_classifier()
-    with torch.no_grad():
-        model.head.weight.mul_(200)
+    model = sure(make_classifier())
     known = relabelled(model, make_images(40, seed=1), right=True)
     unknown = relabelled(model, make_images(40, seed=2), right=False)
     assert probe_of(known, unknown)(model) == pytest.approx(0.5, abs=0.05)
@@ -47,9 +52,7 @@ def test_a_few_hard_photos_still_have_to_be_forgotten(
     make_images: Callable[..., LabelledImages], make_classifier: Callable[..., FaceClassifier]
 ) -> None:
     """Of two photos that rank low nothing is sure, and with one there is no attack: both say push."""
-    model = make_classifier()
-    with torch.no_grad():
-        model.head.weight.mul_(200)
+    model = sure(make_classifier())
     hard = relabelled(model, make_images(40, seed=1), right=False)
     easy = relabelled(model, make_images(40, seed=2), right=True)
     mixed = LabelledImages(
