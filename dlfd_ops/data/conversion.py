@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dlfd_ops.data.adapters.adapter import SourceRecord
-from dlfd_ops.data.decoding import ImageRefusedError, Limits, own_pixel_limit, read_raw, to_clean_png
+from dlfd_ops.data.decoding import ImageRefusedError, Limits, RawFolder, own_pixel_limit, to_clean_png
 from dlfd_ops.data.identity import SecretKey
 from dlfd_ops.data.problems import Reason
 from dlfd_ops.digest import sha256_bytes
@@ -45,7 +45,7 @@ class ImageConverter:
     """
 
     def __init__(self, root: Path, target: Path, size: int, limits: Limits, key: SecretKey) -> None:
-        self._root = root.resolve()
+        self._source = RawFolder(root, limits)
         self._target = target
         self._size = size
         self._limits = limits
@@ -73,7 +73,7 @@ class ImageConverter:
 
     def _convert_one(self, record: SourceRecord) -> Converted | Reason:
         try:
-            content = read_raw(self._root, record.path, self._limits, sha256=record.sha256)
+            content = self._source.read(record.path, sha256=record.sha256)
         except ImageRefusedError as refusal:
             return refusal.reason
         sample_id = self._key.sample_id(content)
@@ -88,10 +88,10 @@ class ImageConverter:
             png = to_clean_png(content, self._size, self._limits)
         except ImageRefusedError as refusal:
             return refusal.reason
-        (self._target / image_path(sample_id)).write_bytes(png)
+        Path(f"{self._target}/{image_path(sample_id)}").write_bytes(png)
         return None
 
 
-def image_path(sample_id: str) -> Path:
-    """Return the place of a sample's PNG below the folder of images."""
-    return Path(sample_id[:2]) / f"{sample_id}.png"
+def image_path(sample_id: str) -> str:
+    """Return the place of a sample's PNG below the folder of images, with a slash whatever the system."""
+    return f"{sample_id[:2]}/{sample_id}.png"

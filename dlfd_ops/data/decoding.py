@@ -7,10 +7,12 @@ another error, take unbounded memory, or read outside of the source's root.
 from __future__ import annotations
 
 import io
+import os
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -23,6 +25,7 @@ from dlfd_ops.digest import sha256_bytes
 FORMATS = ("JPEG", "PNG", "WEBP", "BMP")
 """Decoders that are tried; few, as each is code that meets hostile bytes."""
 
+_FOLDERS_REMEMBERED = 4096
 _ORIENTATION_TAG = 0x0112
 _UPRIGHT = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -56,36 +59,64 @@ class Limits:
     max_pixels: int
 
 
-def read_raw(root: Path, path: Path, limits: Limits, *, sha256: str | None = None) -> bytes:
-    """Return the bytes of the image at ``path`` below ``root``.
+class RawFolder:
+    """The folder of a source: gives the bytes of files below it, and of no file outside.
 
     Args:
-        root: the source's folder, already resolved (``Path.resolve``).
-        path: relative to ``root``.
+        root: the folder.
         limits: see :class:`Limits`.
-        sha256: the digest that the file must have, hex, or None.
-
-    Raises:
-        ImageRefusedError: the path escapes, or the file is missing, unreadable, empty, too large or another one.
     """
-    location = _resolve_inside(root, path)
-    try:
-        status = location.stat()
+
+    def __init__(self, root: Path, limits: Limits) -> None:
+        self._root = os.path.realpath(root)
+        self._limits = limits
+        # Resolving asks the system about every part of a path, and a folder holds many images.
+        self._folder = lru_cache(_FOLDERS_REMEMBERED)(self._inside)
+
+    def read(self, path: Path, *, sha256: str | None = None) -> bytes:
+        """Return the bytes of an image.
+
+        Args:
+            path: relative to the folder.
+            sha256: the digest that the file must have, hex, or None.
+
+        Raises:
+            ImageRefusedError: the path escapes, or the file is missing, unreadable, empty, too large or another one.
+        """
+        if path.is_absolute() or ".." in path.parts or "\0" in str(path):
+            raise ImageRefusedError(Reason.ESCAPES)
+        try:
+            content = self._read(*os.path.split(path))
+        except FileNotFoundError:
+            raise ImageRefusedError(Reason.MISSING) from None
+        except OSError:
+            raise ImageRefusedError(Reason.UNREADABLE) from None
+        if not content:
+            raise ImageRefusedError(Reason.EMPTY)
+        if len(content) > self._limits.max_bytes:
+            raise ImageRefusedError(Reason.TOO_LARGE)
+        if sha256 is not None and sha256_bytes(content) != sha256:
+            raise ImageRefusedError(Reason.DIGEST_MISMATCH)
+        return content
+
+    def _read(self, folder: str, name: str) -> bytes:
+        """Return what a file holds, and of one that is too large a byte more than is allowed."""
+        location = f"{self._folder(f'{self._root}/{folder}')}/{name}"
+        status = os.lstat(location)
+        if stat.S_ISLNK(status.st_mode):
+            location = self._inside(location)
+            status = os.lstat(location)
         if not stat.S_ISREG(status.st_mode):  # opening a pipe would wait for ever
             raise ImageRefusedError(Reason.UNREADABLE)
-        with location.open("rb") as stream:
-            content = stream.read(limits.max_bytes + 1)
-    except FileNotFoundError:
-        raise ImageRefusedError(Reason.MISSING) from None
-    except OSError:
-        raise ImageRefusedError(Reason.UNREADABLE) from None
-    if not content:
-        raise ImageRefusedError(Reason.EMPTY)
-    if len(content) > limits.max_bytes:
-        raise ImageRefusedError(Reason.TOO_LARGE)
-    if sha256 is not None and sha256_bytes(content) != sha256:
-        raise ImageRefusedError(Reason.DIGEST_MISMATCH)
-    return content
+        with Path(location).open("rb") as stream:
+            return stream.read(min(status.st_size, self._limits.max_bytes) + 1)
+
+    def _inside(self, location: str) -> str:
+        """Return where a path below the folder leads to."""
+        resolved = os.path.realpath(location)
+        if resolved != self._root and not resolved.startswith(f"{self._root}/"):
+            raise ImageRefusedError(Reason.ESCAPES)
+        return resolved
 
 
 def to_clean_png(content: bytes, size: int, limits: Limits) -> bytes:
@@ -124,18 +155,6 @@ def own_pixel_limit() -> Iterator[None]:
         yield
     finally:
         Image.MAX_IMAGE_PIXELS = before
-
-
-def _resolve_inside(root: Path, path: Path) -> Path:
-    if path.is_absolute() or ".." in path.parts or "\0" in str(path):
-        raise ImageRefusedError(Reason.ESCAPES)
-    try:
-        location = (root / path).resolve()
-    except (OSError, RuntimeError):  # a loop of symbolic links, a name too long
-        raise ImageRefusedError(Reason.UNREADABLE) from None
-    if not location.is_relative_to(root):
-        raise ImageRefusedError(Reason.ESCAPES)
-    return location
 
 
 def _decode(content: bytes, size: int, limits: Limits) -> Image.Image:

@@ -225,18 +225,16 @@ def _rows(
     labels: Mapping[str, Mapping[str, str]],
     classes: Mapping[str, tuple[str, ...]],
 ) -> pd.DataFrame:
-    index = {label: {name: number for number, name in enumerate(names)} for label, names in classes.items()}
-    rows = pd.DataFrame(
-        {
-            "sample_id": sample_id,
-            "path": (Path("images") / image_path(sample_id)).as_posix(),
-            "subject_key": subject.subject_key,
-            "split": splits[subject.subject_key],
-            **{label: index[label][name] for label, name in labels[sample_id].items()},
-        }
-        for subject in subjects
-        for sample_id in subject.sample_ids
-    )
+    numbers = {label: {name: number for number, name in enumerate(names)} for label, names in classes.items()}
+    samples = [(sample_id, subject.subject_key) for subject in subjects for sample_id in subject.sample_ids]
+    columns: dict[str, list[str] | list[int]] = {
+        "sample_id": [sample_id for sample_id, _ in samples],
+        "path": [f"images/{image_path(sample_id)}" for sample_id, _ in samples],
+        "subject_key": [subject_key for _, subject_key in samples],
+        "split": [splits[subject_key] for _, subject_key in samples],
+    }
+    columns |= {label: [of[labels[sample_id][label]] for sample_id, _ in samples] for label, of in numbers.items()}
+    rows = pd.DataFrame(columns)
     return rows.sort_values("sample_id").reset_index(drop=True)
 
 

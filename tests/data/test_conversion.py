@@ -35,7 +35,7 @@ def test_outcomes_come_in_order_and_equal_files_share_one(tmp_path: Path) -> Non
     assert outcomes[40] is Reason.UNDECODABLE
     assert outcomes[123] is Reason.MISSING
     written = {path.relative_to(target) for path in target.rglob("*.png")}
-    assert written == {image_path(outcome.sample_id) for outcome in outcomes if isinstance(outcome, Converted)}
+    assert written == {Path(image_path(outcome.sample_id)) for outcome in outcomes if isinstance(outcome, Converted)}
     assert len(written) == 40
     first = outcomes[0]
     assert isinstance(first, Converted)

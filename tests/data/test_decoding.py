@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from dlfd_ops.data.decoding import ImageRefusedError, Limits, own_pixel_limit, read_raw, to_clean_png
+from dlfd_ops.data.decoding import ImageRefusedError, Limits, RawFolder, own_pixel_limit, to_clean_png
 from dlfd_ops.data.problems import Reason
 
 LIMITS = Limits(max_bytes=100_000, max_pixels=100 * 100)
@@ -51,7 +51,7 @@ def refusal(content: bytes, limits: Limits = LIMITS) -> Reason:
 def read_refusal(root: Path, path: Path, **options: str) -> Reason:
     """Return why the file at ``path`` is refused."""
     with pytest.raises(ImageRefusedError) as error:
-        read_raw(root.resolve(), path, LIMITS, **options)
+        RawFolder(root, LIMITS).read(path, **options)
     return error.value.reason
 
 
@@ -187,7 +187,7 @@ def test_reading_returns_the_bytes(tmp_path: Path) -> None:
     (tmp_path / "a" / "ünï\ncode.jpg").write_bytes(b"x")
     (tmp_path / "link.jpg").symlink_to(tmp_path / "a" / "ünï\ncode.jpg")
     for name in ("a/ünï\ncode.jpg", "link.jpg"):
-        assert read_raw(tmp_path.resolve(), Path(name), LIMITS, sha256=hashlib.sha256(b"x").hexdigest()) == b"x"
+        assert RawFolder(tmp_path, LIMITS).read(Path(name), sha256=hashlib.sha256(b"x").hexdigest()) == b"x"
 
 
 @pytest.mark.parametrize("name", ["../secret", "a/../../secret", "/etc/passwd", "../../etc/passwd", "a\0b", "out.jpg"])
@@ -229,4 +229,4 @@ def test_files_that_cannot_be_used_have_their_reasons(tmp_path: Path) -> None:
 def test_a_file_of_exactly_the_limit_is_read(tmp_path: Path) -> None:
     """The limit is the largest size accepted."""
     (tmp_path / "x").write_bytes(bytes(LIMITS.max_bytes))
-    assert len(read_raw(tmp_path.resolve(), Path("x"), LIMITS)) == LIMITS.max_bytes
+    assert len(RawFolder(tmp_path, LIMITS).read(Path("x"))) == LIMITS.max_bytes

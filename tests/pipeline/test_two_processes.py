@@ -32,7 +32,9 @@ def weights(folder: Path) -> torch.Tensor:
 def test_two_processes_agree_with_one(new_project: Callable[[], Project]) -> None:
     """At the same global batch, with frozen batch-norm statistics, the weights agree; one run, one event."""
     project = new_project()
-    project.set_params(unlearn={"learning_rate": 0.001, "probe": {"threshold": -1}, "dlfd": {"anchored": {"batch_norm": "frozen"}}})
+    project.set_params(
+        unlearn={"learning_rate": 0.001, "probe": {"threshold": -1}, "dlfd": {"anchored": {"batch_norm": "frozen"}}}
+    )
     project.run("python", "-m", "dlfd_ops.data.synthetic_faces", "--root", "data/raw", "--subjects", "24")
     project.run("dvc", "add", "--quiet", "data/raw")
     for subject in ("person-00000", "person-00004", "person-00008", "person-00012"):
