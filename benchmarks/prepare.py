@@ -2,12 +2,13 @@
 
 Run it from the top of the repository, with a folder of small JPEG files such as 96 px faces::
 
-    python benchmarks/prepare.py ../shared/faces/utkface/images              # 10,000 images
+    TMPDIR=/dev/shm python benchmarks/prepare.py ../shared/faces/utkface/images      # 10,000 images
     python benchmarks/prepare.py ../shared/faces/utkface/images --images 2000 --json
 
 It fills a source with copies of these files, each different in a byte after the end of the picture, so that no two are
 one sample, runs the stage in a process of its own (read, hash, decode, resize, encode, subjects, splits, manifest),
-and prints what it took, the start of the program apart. Bound: 2,000 images a second on two cores.
+and prints what it took, the start of the program apart. Bound: 2,000 images a second on two cores. Without ``TMPDIR``
+the disk's file system takes part, which on ext4 is slow for some minutes after many files were deleted.
 """
 
 from __future__ import annotations

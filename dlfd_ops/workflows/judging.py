@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from dlfd_ops.deletion.forget_list import ForgetList
 from dlfd_ops.deletion.parent import read_parent
 from dlfd_ops.evaluation.forgotten import FORGOTTEN_FILE, RequestEvidence, carry, measure, read_forgotten
-from dlfd_ops.evaluation.membership import auc_standard_error
+from dlfd_ops.evaluation.membership import CHANCE, auc_standard_error
 from dlfd_ops.evaluation.predictions import Predictions
 from dlfd_ops.workflows.layout import Layout
 
@@ -23,6 +23,8 @@ class Forgotten:
         by_request: evidence of every request whose photos are there, or were when an earlier version was measured.
         newest: ``mia_auc`` with ``mia_auc_error``, ``accuracy_forget``, ``loss_forget`` and ``images`` of the forget
             list alone; ``None`` where nothing was forgotten before, so that it would repeat what is said of the whole.
+            The error is that of an AUC of chance on so many photos: what a request that is forgotten scatters by. The
+            formula's error at the AUC itself goes to zero at 0 and 1, where a single photo lands by luck.
     """
 
     by_request: Mapping[str, RequestEvidence]
@@ -54,7 +56,7 @@ def judge_forgotten(
         by_request,
         {
             "mia_auc": newest.mia_auc,
-            "mia_auc_error": auc_standard_error(newest.mia_auc, newest.images, len(test)),
+            "mia_auc_error": auc_standard_error(CHANCE, newest.images, len(test)),
             "accuracy_forget": newest.accuracy,
             "loss_forget": newest.loss,
             "images": newest.images,

@@ -1,0 +1,74 @@
+"""Judging request by request: what the newest few photos may say about a version."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from dlfd_ops.deletion.forget_list import ForgetList, ForgetRow, SampleCount
+from dlfd_ops.deletion.parent import Parent, write_parent
+from dlfd_ops.evaluation.gate import Facts, decide
+from dlfd_ops.evaluation.predictions import Predictions
+from dlfd_ops.params import Policy
+from dlfd_ops.workflows.judging import judge_forgotten
+from dlfd_ops.workflows.layout import Layout
+
+EARLIER, STRANGERS = 40, 400
+LIMITS = ("max_attack_auc_excess", "max_overshoot")
+
+
+def predicted(loss: Tensor) -> Predictions:
+    """Return predictions of which only the losses matter."""
+    rows = len(loss)
+    return Predictions(torch.zeros(rows, 2), loss, torch.ones(rows, 1), torch.ones(rows, 1, dtype=torch.bool))
+
+
+def failed_rules(root: Path, policy: Policy, newest: Tensor, strangers: Tensor) -> set[str]:
+    """Return which of the rules on the attack fail for the newest photos of a request."""
+    rows = [ForgetRow(f"{number:064x}", ("req-000000000001",)) for number in range(EARLIER)]
+    asked = [ForgetRow(f"{EARLIER + number:064x}", ("req-000000000002",)) for number in range(len(newest))]
+    forget_list = ForgetList(tuple(asked), {"req-000000000002": SampleCount(len(asked), 0)}, tuple(rows))
+    losses = {"forget": torch.cat([strangers[:EARLIER], newest]), "test": strangers}
+    predictions = {name: predicted(loss) for name, loss in losses.items()}
+    judged = judge_forgotten(Layout(root), forget_list, predictions, forget_list.cumulative_ids).newest
+    assert judged is not None
+    metrics = {"unlearned.mia_auc": 0.5} | {f"newest.{name}": value for name, value in judged.items()}
+    decision = decide(metrics, Facts(evidence="signed", left_out=0, unlearnings=2), policy)
+    return {rule.rule for rule in decision.rules if rule.rule in LIMITS and not rule.passed}
+
+
+@pytest.fixture
+def repository(tmp_path: Path) -> Path:
+    """A repository whose parent has forgotten somebody already."""
+    write_parent(tmp_path / "deletion/parent.json", Parent())
+    return tmp_path
+
+
+@pytest.fixture
+def policy() -> Policy:
+    """The two rules on the attack, as shipped; the others are off."""
+    others = ("max_accuracy_drop", "max_attack_auc_error", "min_nomus", "max_sequential_unlearnings", "min_evidence")
+    limits = dict.fromkeys(LIMITS, 0.10)
+    return Policy.model_validate({**dict.fromkeys(others), **limits, "require_complete": False})
+
+
+@pytest.mark.parametrize("photos", [1, 2, 3, 10])
+def test_photos_that_are_forgotten_hardly_ever_fail_a_version(photos: int, repository: Path, policy: Policy) -> None:
+    """However few they are: losses drawn as a stranger's are refused in at most one of twenty requests."""
+    generator = torch.Generator().manual_seed(photos)
+    draws = [torch.randn(STRANGERS + photos, generator=generator).split([STRANGERS, photos]) for _ in range(200)]
+    refused = [bool(failed_rules(repository, policy, newest, strangers)) for strangers, newest in draws]
+    assert np.mean(refused) <= 0.05
+
+
+@pytest.mark.parametrize(("photos", "loss", "rule"), [(3, -9, LIMITS[0]), (3, 9, LIMITS[1]), (10, -1.5, LIMITS[0])])
+def test_photos_that_are_surely_known_fail_it(
+    photos: int, loss: float, rule: str, repository: Path, policy: Policy
+) -> None:
+    """Three photos that are all easier than every stranger's, or harder; ten that are most unlike theirs."""
+    strangers = torch.randn(STRANGERS, generator=torch.Generator().manual_seed(0))
+    assert failed_rules(repository, policy, torch.full((photos,), loss), strangers) == {rule}
