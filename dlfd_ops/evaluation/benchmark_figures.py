@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dlfd_ops.evaluation.canvas import BLUE, GREEN, GREY, VERMILION, new_figure, save_figure
+from dlfd_ops.evaluation.membership import CHANCE
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-CHANCE = 0.5
 Points = Sequence[tuple[float, float]]
 
 _PANELS_A_ROW = 4

@@ -45,14 +45,18 @@ class LinearProbe:
         return float(self.aucs(np.ones((1, self.members.size)), np.ones((1, self.unseen.size)))[0])
 
     def aucs(self, of_members: Weights, of_unseen: Weights) -> NDArray[np.float64]:
-        """Return the AUC under each of (B, M) and (B, U) weights, (B,): chance in a fold of which nobody is left."""
+        """Return the AUC under each of (B, M) and (B, U) weights, (B,).
+
+        A fold in which one of the kinds has nobody left does not count; without any other it is chance.
+        """
         folds = []
         for fold in np.unique(self.member_fold):
             mine, theirs = self.member_fold == fold, self.unseen_fold == fold
             weights = of_members[:, mine], of_unseen[:, theirs]
             with np.errstate(invalid="ignore"):
                 folds.append(weighted_auc(-self.members[mine], -self.unseen[theirs], *weights))
-        aucs: NDArray[np.float64] = np.nan_to_num(np.stack(folds), nan=CHANCE).mean(axis=0)
+        found = np.ma.masked_invalid(np.stack(folds))
+        aucs: NDArray[np.float64] = found.mean(axis=0).filled(CHANCE)
         return aucs
 
 

@@ -180,10 +180,19 @@ def _photo_intervals(
 
 
 def _attack_accuracies(trials: AttackTrials, of_members: Weights, of_unseen: Weights) -> Losses:
-    """Return the attack's accuracy under each weighting, (B,), as fitted once: chance where nobody tried is left."""
-    hits = of_members @ trials.member_hits + of_unseen @ trials.unseen_hits
-    tried = of_members @ trials.member_trials + of_unseen @ trials.unseen_trials
-    return np.where(tried > 0, hits / np.maximum(tried, 1), CHANCE)
+    """Return the attack's accuracy under each weighting, (B,), as fitted once.
+
+    The attack is on sets of one size. A draw of people with many photos is not, so each kind counts half.
+    """
+    members = _share(of_members, trials.member_hits, trials.member_trials)
+    return (members + _share(of_unseen, trials.unseen_hits, trials.unseen_trials)) / 2
+
+
+def _share(weights: Weights, hits: Losses, trials: Losses) -> Losses:
+    """Return the weighted share of the trials that hit, (B,): chance where nobody who was tried is left."""
+    tried = weights @ trials
+    shares: Losses = np.where(tried > 0, weights @ hits / np.maximum(tried, 1), CHANCE)
+    return shares
 
 
 def _subject_intervals(subjects: Subjects, scores: Scores, seed: int) -> Intervals:

@@ -24,8 +24,8 @@ class Predictions:
 
     Attributes:
         logits: (N, C) float32.
-        loss: (N,) float32 in nats: cross entropy for one label, mean binary cross entropy over several.
-        confidence: (N, D) float32 probability of the decision taken: 1/C to 1 for one label, 0.5 to 1 for several.
+        loss: (N,) float64 in nats: cross entropy for one label, mean binary cross entropy over several.
+        confidence: (N, D) float64 probability of the decision taken: 1/C to 1 for one label, 0.5 to 1 for several.
         hits: (N, D) bool, whether a decision is right.
         features: (N, F) float32 penultimate activations, where they were asked for.
     """
@@ -86,11 +86,12 @@ def score(logits: Tensor, targets: Tensor) -> Predictions:
         logits: (N, C) float32.
         targets: (N,) int64 class indices for one label, (N, C) float32 of 0 and 1 for several.
     """
-    loss = sample_losses(logits, targets)
+    exact = logits.double()  # an attacker ranks the samples that the model is sure of, which are ties in float32
+    loss = sample_losses(exact, targets)
     if targets.ndim == 1:
-        confidence, decision = logits.softmax(dim=1).max(dim=1)
+        confidence, decision = exact.softmax(dim=1).max(dim=1)
         return Predictions(logits, loss, confidence.unsqueeze(1), (decision == targets).unsqueeze(1))
-    probability = logits.sigmoid()
+    probability = exact.sigmoid()
     hits = (logits > 0) == (targets > 0.5)
     return Predictions(logits, loss, torch.maximum(probability, 1 - probability), hits)
 

@@ -11,7 +11,7 @@ is the mean, so the probability meant is the geometric mean over the labels.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,6 +22,8 @@ from dlfd_ops.errors import BadInput
 from dlfd_ops.evaluation.curves import rounded_list
 from dlfd_ops.evaluation.membership import Losses, Roc, roc
 
+REFERENCE_SETS = ("forget", "validation", "test")
+"""Those that a reference model is asked about."""
 GAMMA = 1.0
 """How many times likelier a sample must have become than one of the population. A larger one asks for more than models
 that learned little ever show: every score is then 0, and the attack blind."""
@@ -42,6 +44,11 @@ class ReferenceLosses:
     forget: Losses
     validation: Losses
     test: Losses
+
+    @classmethod
+    def stacked(cls, said: Sequence[Mapping[str, Losses]]) -> ReferenceLosses:
+        """Return what several models say, each on every one of :data:`REFERENCE_SETS`."""
+        return cls(**{name: np.stack([losses[name] for losses in said]) for name in REFERENCE_SETS})
 
     def __len__(self) -> int:
         return len(self.forget)

@@ -24,10 +24,9 @@ from dlfd_ops.models.classifier import Classifier
 if TYPE_CHECKING:
     from dlfd_ops.params import EvaluateSection
 
-DRAWN_SETS = ("forget", "test")
 OPTIONAL_SETS = ("retain", "validation")
 ATTACKED_SETS = ("forget", "test")
-"""Those whose features are read, and whose people are drawn."""
+"""Those whose features are read, whose losses are drawn, and whose people the intervals draw."""
 _DECIMALS = 6
 
 
@@ -190,7 +189,7 @@ def summarise(
     metrics["overshoot"] = float(comparison.overshoot)
     if subjects is not None:
         metrics |= person_metrics(predictions, subjects, references, trials, seed=seed)
-    return ModelEvaluation(rounded(metrics), curves_of({name: losses[name] for name in DRAWN_SETS}, attack))
+    return ModelEvaluation(rounded(metrics), curves_of({name: losses[name] for name in ATTACKED_SETS}, attack))
 
 
 def rounded(metrics: Mapping[str, float]) -> dict[str, float]:

@@ -15,8 +15,8 @@ from dlfd_ops.evaluation.membership import Losses
 
 OWN_VARIANCE_FROM = 32
 """Shadow models of a kind from which each sample has a variance of its own; LiRA takes 64, half of them of a kind."""
-_SMALLEST_LOSS = 1e-7
-"""About where a float32 loss ends: a confidence of 16."""
+_SMALLEST_LOSS = 1e-15
+"""About where a float64 probability ends: a confidence of 34."""
 _SMALLEST_DEVIATION = 1e-3
 """In logits: shadows that all agree must not make a density infinite."""
 

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import numpy as np
-
 from dlfd_ops.data.manifest import Manifest
 from dlfd_ops.digest import sha256_json
 from dlfd_ops.evaluation.membership import Losses
 from dlfd_ops.evaluation.people import losses_of
 from dlfd_ops.evaluation.predictions import predict
-from dlfd_ops.evaluation.reference_attacks import ReferenceLosses
+from dlfd_ops.evaluation.reference_attacks import REFERENCE_SETS, ReferenceLosses
 from dlfd_ops.evaluation.report import EvaluationSets
 from dlfd_ops.params import Params
 from dlfd_ops.training.checkpoints import ResumeCheckpoint
@@ -20,8 +18,6 @@ from dlfd_ops.training.loop import run_loop
 from dlfd_ops.training.observer import SilentObserver
 from dlfd_ops.workflows.fitting import start_fit
 from dlfd_ops.workflows.layout import Layout
-
-_SETS = ("forget", "validation", "test")
 
 
 def train_references(params: Params, retain: Manifest, sets: EvaluationSets, layout: Layout) -> ReferenceLosses | None:
@@ -50,7 +46,7 @@ def train_references(params: Params, retain: Manifest, sets: EvaluationSets, lay
         seeded = params.base.model_copy(update={"seed": params.base.seed + number})
         checkpoint = layout.checkpoint(f"reference-{number}")
         rows.append(_reference_losses(params.model_copy(update={"base": seeded}), retain, sets, checkpoint))
-    return ReferenceLosses(**{name: np.stack([row[name] for row in rows]) for name in _SETS})
+    return ReferenceLosses.stacked(rows)
 
 
 def _reference_losses(params: Params, retain: Manifest, sets: EvaluationSets, private: Path) -> dict[str, Losses]:
@@ -70,5 +66,5 @@ def _reference_losses(params: Params, retain: Manifest, sets: EvaluationSets, pr
                 progress=f"{private.name}: {name}" if accelerator.is_main_process else None,
             )
         )
-        for name in _SETS
+        for name in REFERENCE_SETS
     }

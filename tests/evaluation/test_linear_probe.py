@@ -48,6 +48,16 @@ def test_what_the_features_know_is_found() -> None:
     assert found["auc"][0] < probe.auc < found["auc"][1]
 
 
+@pytest.mark.parametrize("people", [5, 8, 20])
+def test_what_is_found_in_every_draw_has_no_spread(people: int) -> None:
+    """Features that tell all apart: a fold of which a draw leaves nobody says nothing, and not "chance"."""
+    sides = _people(2 * people, 2, "m"), _people(2 * people, 2, "u")
+    probe = linear_probe(np.ones((2 * people, WIDTH)), np.zeros((2 * people, WIDTH)), *sides, seed=0)
+    assert probe is not None
+    found = bootstrap_intervals(lambda *weights: {"auc": probe.aucs(*weights)}, *sides, seed=0)
+    assert (probe.auc, found["auc"]) == (1.0, (1.0, 1.0))
+
+
 def test_recognising_faces_is_not_membership() -> None:
     """Forty photos of each of ten people: photos shuffled over the folds would be told apart perfectly."""
     aucs = []

@@ -103,6 +103,18 @@ def test_where_nothing_is_known_the_intervals_hold_one_half() -> None:
             assert metrics[f"{name}_low"] < 0.5 < metrics[f"{name}_high"]
 
 
+def test_people_with_many_photos_do_not_widen_the_interval_of_nomus() -> None:
+    """Where nothing tells the sets apart the attack is at chance in every draw, whoever is drawn how often."""
+    counts = {"forget": range(1, 21), "test": range(21, 1, -1)}
+    people = {
+        name: [f"{name}{one}" for one, photos in enumerate(found) for _ in range(photos)]
+        for name, found in counts.items()
+    }
+    alike = {name: _of_losses(torch.full((len(found),), 0.3)) for name, found in people.items()}
+    metrics = summarise(alike, SECTION, seed=0, subjects=people).metrics
+    assert metrics["nomus_low"] == metrics["nomus"] == metrics["nomus_high"]
+
+
 def test_one_person_to_forget_has_no_interval_but_the_accuracy_has() -> None:
     """The usual request: what varies between people cannot be seen on one."""
     predictions, references, people = _world(gap=0.1)

@@ -40,6 +40,16 @@ def test_loss_is_minus_the_log_of_the_true_class_probability() -> None:
     assert found.correct.tolist() == [1.0, 0.0]
 
 
+def test_samples_that_the_model_is_sure_of_are_no_ties() -> None:
+    """In float32 all of these losses would be 0 and all confidences 1, and no attack could rank them."""
+    margins = torch.tensor([20.0, 25.0, 30.0])
+    one = score(torch.stack([margins, torch.zeros(3)], dim=1), torch.zeros(3, dtype=torch.int64))
+    several = score(margins.unsqueeze(1), torch.ones(3, 1))
+    for found in (one, several):
+        assert found.loss.tolist() == pytest.approx([math.exp(-20), math.exp(-25), math.exp(-30)], rel=1e-6)
+        assert (1 - found.confidence).flatten().tolist() == pytest.approx(found.loss.tolist(), rel=1e-2)
+
+
 def test_several_labels_are_averaged() -> None:
     """Loss and correctness of a multi-label image are means over its labels; each label is a decision."""
     logits = torch.tensor([[2.0, -2.0, 2.0], [0.0, 0.0, 0.0]])

@@ -59,10 +59,10 @@ def test_shadows_that_all_agree_are_still_a_number() -> None:
 
 
 def test_confidence_is_the_logit_of_the_probability() -> None:
-    """Known values; a loss of exactly zero, which float32 makes, is bounded."""
+    """Known values; a loss of exactly zero is bounded."""
     probability = np.array([0.01, 0.5, 0.999])
     assert logit_confidence(-np.log(probability)) == pytest.approx(np.log(probability / (1 - probability)))
-    assert 16 < logit_confidence(np.array([0.0]))[0] < 17
+    assert 34 < logit_confidence(np.array([0.0]))[0] < 35
     assert logit_confidence(np.array([800.0]))[0] == -800
 
 

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from dlfd_ops.evaluation.membership import Losses
 from dlfd_ops.evaluation.predictions import Predictions
-from dlfd_ops.evaluation.reference_attacks import ReferenceLosses
+from dlfd_ops.evaluation.reference_attacks import REFERENCE_SETS, ReferenceLosses
 from dlfd_ops.evaluation.report import Judgement, judge_model
 from dlfd_ops.models.classifier import Classifier
 from dlfd_ops.workflows.benchmarking.bench import Bench
@@ -17,7 +17,6 @@ from dlfd_ops.workflows.benchmarking.cells import RETRAINED
 
 DRAWN_POINTS = 400
 """Samples a set in the picture of the feature space."""
-REFERENCE_SETS = ("forget", "validation", "test")
 
 
 def judge(bench: Bench, model: Classifier, seed: int, *, title: str) -> Judgement:
@@ -48,8 +47,11 @@ def places_of(predictions: Mapping[str, Predictions]) -> dict[str, list[tuple[fl
     from sklearn.decomposition import PCA
 
     features = {name: _features(predictions[name]) for name in ("forget", "test")}
-    plane = PCA(n_components=2, svd_solver="full").fit(features["test"])
-    return {name: _points(plane.transform(values)) for name, values in features.items()}
+    directions = min(2, *features["test"].shape)
+    plane = PCA(n_components=directions, svd_solver="full").fit(features["test"])
+    # A single test photo, or a single feature, has no second direction.
+    padding = ((0, 0), (0, 2 - directions))
+    return {name: _points(np.pad(plane.transform(values), padding)) for name, values in features.items()}
 
 
 def _features(predictions: Predictions) -> NDArray[np.float32]:
@@ -66,8 +68,7 @@ def _references(bench: Bench, seed: int) -> ReferenceLosses | None:
     others = [other for other in bench.section.seeds if other != seed]
     if not others:
         return None
-    said = [_said_by_retrained(bench, other) for other in others]
-    return ReferenceLosses(**{name: np.stack([losses[name] for losses in said]) for name in REFERENCE_SETS})
+    return ReferenceLosses.stacked([_said_by_retrained(bench, other) for other in others])
 
 
 def _said_by_retrained(bench: Bench, seed: int) -> dict[str, Losses]:
