@@ -28,6 +28,7 @@ class RetrainedRecord:
         seconds: wall time of the retraining.
         forget_list_digest: the forget list that it was trained without.
         manifest_digest: the data that it was trained on.
+        settings_digest: how it was trained and judged: the sections ``base``, ``train`` and ``evaluate``.
         references: what models trained like it, with other seeds, say of the sets, in the manifest's row order; no
             sample is named, so that nothing of a person stays in Git when the manifest is gone.
     """
@@ -36,6 +37,7 @@ class RetrainedRecord:
     seconds: float
     forget_list_digest: str
     manifest_digest: str
+    settings_digest: str
     references: ReferenceLosses | None = None
 
 
@@ -111,6 +113,7 @@ def write_retrained(record: RetrainedRecord, path: Path) -> None:
         "seconds": {"retrain": record.seconds},
         "forget_list_digest": record.forget_list_digest,
         "manifest_digest": record.manifest_digest,
+        "settings_digest": record.settings_digest,
         "curves": record.evaluation.curves.to_json(),
     }
     if record.references is not None:
@@ -137,6 +140,7 @@ def read_retrained(path: Path) -> RetrainedRecord | None:
             float(value["seconds"]["retrain"]),
             str(value["forget_list_digest"]),
             str(value["manifest_digest"]),
+            str(value["settings_digest"]),
             ReferenceLosses.from_json(value["references"]) if "references" in value else None,
         )
     except (KeyError, TypeError, ValueError, AttributeError) as error:

@@ -14,6 +14,7 @@ from dlfd_ops.audit.ledger import Ledger
 from dlfd_ops.data.images import load_images
 from dlfd_ops.data.manifest import Manifest, read_manifest
 from dlfd_ops.deletion.forget_list import ForgetList, read_forget_list
+from dlfd_ops.digest import sha256_json
 from dlfd_ops.errors import BadInput
 from dlfd_ops.evaluation.figures import draw_losses, draw_roc
 from dlfd_ops.evaluation.forgotten import to_metrics, write_forgotten
@@ -73,7 +74,7 @@ def evaluate(params: Params, root: Path = Path()) -> Metrics:
     manifest, forget_list = read_manifest(layout.manifest), read_forget_list(layout.forget_list)
     measured = {stage: read_seconds(layout.metrics(stage)) for stage in ("train", "unlearn")}
     seconds = {stage: value for stage, value in measured.items() if value is not None}
-    retrained = current_retrained(layout.metrics(RETRAINED), forget_list, manifest)
+    retrained = current_retrained(layout.metrics(RETRAINED), forget_list, manifest, params)
     sets = load_sets(manifest, forget_list.cumulative_ids, params.base.labels)
     retired = read_retired(layout.model(ORIGINAL))
     before = None if retired is None else _parent_before(layout, forget_list)
@@ -125,10 +126,17 @@ def load_sets(manifest: Manifest, forget_ids: Iterable[str], labels: tuple[str, 
     )
 
 
-def current_retrained(path: Path, forget_list: ForgetList, manifest: Manifest) -> RetrainedRecord | None:
-    """Return the retrained model's record, or None when none was trained for this forget list and these data.
+def settings_digest(params: Params) -> str:
+    """Return the digest of what a model is trained and judged by: the ``params`` of DVC's stage ``retrain``."""
+    return sha256_json([section.model_dump() for section in (params.base, params.train, params.evaluate)])
 
-    A record of another forget list answers another question: it is left aside, with a warning.
+
+def current_retrained(
+    path: Path, forget_list: ForgetList, manifest: Manifest, params: Params
+) -> RetrainedRecord | None:
+    """Return the retrained model's record, or None when none was trained for this forget list, data and settings.
+
+    A record of another forget list, or of other labels, answers another question: it is left aside, with a warning.
 
     Raises:
         BadInput: the file is missing or damaged.
@@ -136,10 +144,13 @@ def current_retrained(path: Path, forget_list: ForgetList, manifest: Manifest) -
     record = read_retrained(path)
     if record is None:
         return None
-    if (record.forget_list_digest, record.manifest_digest) == (forget_list.digest(), manifest.digest()):
+    made_for = (record.forget_list_digest, record.manifest_digest, record.settings_digest)
+    if made_for == (forget_list.digest(), manifest.digest(), settings_digest(params)):
         return record
     _LOGGER.warning(
-        "%s was made for another forget list or other data and is left aside; run the retrain stage to compare", path
+        "%s was made for another forget list, other data or other settings (base, train, evaluate) and is left aside; "
+        "run the retrain stage to compare",
+        path,
     )
     return None
 

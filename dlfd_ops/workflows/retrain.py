@@ -9,7 +9,7 @@ from dlfd_ops.deletion.forget_list import read_forget_list
 from dlfd_ops.evaluation.report import judge_model
 from dlfd_ops.evaluation.results import RetrainedRecord, write_retrained
 from dlfd_ops.params import Params
-from dlfd_ops.workflows.evaluate import load_sets
+from dlfd_ops.workflows.evaluate import load_sets, settings_digest
 from dlfd_ops.workflows.fitting import fit
 from dlfd_ops.workflows.layout import Layout
 from dlfd_ops.workflows.references import train_references
@@ -41,6 +41,11 @@ def retrain(params: Params, root: Path = Path()) -> None:
         progress="retrained",
     )
     record = RetrainedRecord(
-        judged.evaluation, round(fitted.seconds, 3), forget_list.digest(), manifest.digest(), references=references
+        judged.evaluation,
+        round(fitted.seconds, 3),
+        forget_list.digest(),
+        manifest.digest(),
+        settings_digest(params),
+        references,
     )
     write_retrained(record, layout.metrics("retrained"))

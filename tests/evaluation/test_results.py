@@ -28,7 +28,9 @@ from dlfd_ops.evaluation.results import (
 def _record() -> RetrainedRecord:
     losses = np.array([0.1, 0.5, 0.9])
     curves = curves_of({"forget": losses, "test": losses}, roc(losses, losses))
-    return RetrainedRecord(ModelEvaluation({"accuracy": 0.4, "mia_auc": 0.5}, curves), 12.5, "f" * 64, "d" * 64)
+    return RetrainedRecord(
+        ModelEvaluation({"accuracy": 0.4, "mia_auc": 0.5}, curves), 12.5, "f" * 64, "d" * 64, "5" * 64
+    )
 
 
 def test_metrics_come_back_with_dotted_names(tmp_path: Path) -> None:
@@ -58,6 +60,7 @@ def test_retrained_record_round_trip(tmp_path: Path) -> None:
     assert record.evaluation.metrics == {"accuracy": 0.4, "mia_auc": 0.5}
     assert record.evaluation.curves.losses["test"].tolist() == [0.1, 0.5, 0.9]
     assert (record.seconds, record.forget_list_digest, record.manifest_digest) == (12.5, "f" * 64, "d" * 64)
+    assert record.settings_digest == "5" * 64
     assert path.read_text().splitlines()[1] == '  "retrained": {"accuracy": 0.4, "mia_auc": 0.5},'
 
 

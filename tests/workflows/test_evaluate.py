@@ -31,7 +31,7 @@ from dlfd_ops.evaluation.results import RetrainedRecord, flatten, read_metrics, 
 from dlfd_ops.models.checkpoint import save_classifier, weights_digest
 from dlfd_ops.models.classifier import FaceClassifier, ModelCard
 from dlfd_ops.params import Params, RelearnSection, load_params
-from dlfd_ops.workflows.evaluate import Metrics, evaluate, load_sets
+from dlfd_ops.workflows.evaluate import Metrics, evaluate, load_sets, settings_digest
 from dlfd_ops.workflows.layout import Layout
 from dlfd_ops.workflows.references import train_references
 
@@ -65,7 +65,9 @@ class Tiny:
     def write_record(self, forget_list_digest: str) -> RetrainedRecord:
         """Write ``metrics/retrained.json`` for a forget list."""
         manifest = read_manifest(self.root / "data/prepared/manifest.parquet")
-        record = RetrainedRecord(self.judge(seed=9), 7.0, forget_list_digest, manifest.digest())
+        record = RetrainedRecord(
+            self.judge(seed=9), 7.0, forget_list_digest, manifest.digest(), settings_digest(self.params)
+        )
         write_retrained(record, self.root / "metrics/retrained.json")
         return record
 
@@ -228,6 +230,16 @@ def test_a_record_of_another_forget_list_is_left_aside_with_a_warning(
     assert "another forget list" in caplog.text
 
 
+def test_a_record_of_other_settings_is_left_aside_with_a_warning(
+    judged: Judged, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A model trained otherwise, or judged otherwise, is no yardstick, though data and forget list are the same."""
+    tiny = _copy(judged, tmp_path / "repository")
+    train = tiny.params.train.model_copy(update={"epochs": tiny.params.train.epochs + 1})
+    assert "retrained" not in evaluate(tiny.params.model_copy(update={"train": train}), tiny.root)
+    assert "other settings" in caplog.text
+
+
 def test_references_of_the_record_attack_every_model_alike(judged: Judged, tmp_path: Path) -> None:
     """Trained by the retrain stage, read from its file: the same metrics of all three models, and a gap."""
     tiny = _copy(judged, tmp_path / "repository")
@@ -246,7 +258,9 @@ def test_references_of_the_record_attack_every_model_alike(judged: Judged, tmp_p
     assert not np.allclose(references.test[0], references.test[1])
     assert not (tiny.root / ".dlfd/checkpoints/reference-1").exists()
     found = judge_model(_model(9), sets, params.evaluate, seed=0, device="cpu", references=references)
-    record = replace(judged.record, evaluation=found.evaluation, references=references)
+    record = replace(
+        judged.record, evaluation=found.evaluation, references=references, settings_digest=settings_digest(params)
+    )
     write_retrained(record, tiny.root / "metrics/retrained.json")
     metrics = evaluate(params, tiny.root)
     assert len({frozenset(metrics[name]) for name in MODELS}) == 1
