@@ -190,6 +190,12 @@ def check_forgettable(forget_list: ForgetList, manifest: Manifest, parent: Paren
             remedy="close them with `dlfd-ops request refuse --reason never_trained_on` and remove the data",
         )
     trained = len(manifest.split("train"))
+    if len(forget_list.cumulative_ids) == trained:
+        raise BadInput(
+            "an unlearning must leave training samples that nobody asked to forget",
+            received=f"none of {trained}",
+            remedy="train a new original on other people",
+        )
     if len(forget_list) > max_share * trained:
         raise BadInput(
             f"one unlearning forgets at most the share {max_share} of the training samples (forget_list.max_share)",

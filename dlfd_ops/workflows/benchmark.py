@@ -56,7 +56,7 @@ def benchmark(params: Params, root: Path = Path(), *, method: str | None = None,
     cells = {name: _standing(bench, name) for name in methods}
     rows = [row_of(found) for found in cells.values() if found]
     _write_table(bench, rows)
-    _draw(bench, rows, {name: found[0] for name, found in cells.items() if found})
+    _draw(bench, rows, _of_one_seed([cell for found in cells.values() for cell in found], seeds))
     log_benchmark(params, [_as_run(cell) for found in cells.values() for cell in found], root)
     return rows
 
@@ -78,13 +78,19 @@ def _standing(bench: Bench, method: str) -> list[Cell]:
     return [read_cell(path) for path, key in paths if stands(path, key)]
 
 
+def _of_one_seed(cells: Sequence[Cell], seeds: Sequence[int]) -> dict[str, Cell]:
+    """Return the cells of the first seed that there is any of, by method: panels of other originals do not compare."""
+    first = min((cell.seed for cell in cells), key=seeds.index)
+    return {cell.method: cell for cell in cells if cell.seed == first}
+
+
 def _write_table(bench: Bench, rows: Sequence[Row]) -> None:
     write_text(bench.layout.metrics("benchmark"), json.dumps(to_json(rows), indent=2) + "\n")
     write_text(bench.layout.metrics("benchmark").with_suffix(".md"), to_markdown(rows))
 
 
 def _draw(bench: Bench, rows: Sequence[Row], first: dict[str, Cell]) -> None:
-    """Draw the scatter of all rows, and the losses and features of the first seed."""
+    """Draw the scatter of all rows, and the losses and features of the cells of one seed."""
     marks = {row.method: _mark(row) for row in rows}
     draw_scatter(marks, row_name(bench.params.unlearn), bench.layout.plot("benchmark/scatter"))
     curves = {name: Curves.from_json(cell.curves) for name, cell in first.items()}

@@ -163,6 +163,7 @@ def test_another_key_is_refused_with_both_ids(manifest: Manifest) -> None:
         ("", 0.5, "file one with `dlfd-ops request add`"),
         ("f", 0.5, "never trained on"),
         ("ab", 0.5, "received 4 of 6"),
+        ("abc", 0.99, "must leave training samples that nobody asked to forget; received none of 6"),
     ],
 )
 def test_nothing_or_too_much_to_forget_is_bad_input(
@@ -176,7 +177,15 @@ def test_nothing_or_too_much_to_forget_is_bad_input(
 
 def test_exactly_the_largest_share_is_allowed(manifest: Manifest) -> None:
     """The limit itself is within the limit."""
-    check_forgettable(resolve(people("a", "b", "c"), manifest, Parent()), manifest, Parent(), 1.0)
+    check_forgettable(resolve(people("a", "b"), manifest, Parent()), manifest, Parent(), 4 / 6)
+
+
+def test_rounds_that_leave_nobody_are_bad_input(manifest: Manifest) -> None:
+    """Each round may be small: who was forgotten before is no example of whom to keep."""
+    asked = people("a", "b", "c")
+    parent = version_covering(*asked[:2])
+    with pytest.raises(BadInput, match="received none of 6"):
+        check_forgettable(resolve(asked, manifest, parent), manifest, parent, 0.5)
 
 
 @settings(deadline=None, max_examples=40)
