@@ -62,5 +62,5 @@ test: check  ## All checks and the fast tests
 test-slow: install  ## Servers, browser, kill tests, all architectures
 	pytest -n 2 --dist loadgroup -m slow
 
-clean:  ## Remove the environment and what the pipeline made (not the key, not the ledger)
+clean:  ## Remove the environment, prepared data, models and plots of the folder (DVC's cache and MLflow keep theirs)
 	rm -rf $(VENV) data/prepared models/original models/unlearned models/retrained plots

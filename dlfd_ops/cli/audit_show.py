@@ -47,7 +47,7 @@ def show(
 ) -> None:
     """Answer an auditor's question: about a request, a version, an image file, or, without an option, overall.
 
-    Reads the repository and the MLflow store, and writes nothing.
+    Reads the repository and the MLflow store, and changes no evidence.
     """
     if sum(option is not None for option in (request_id, version, image)) > 1:
         raise BadInput(

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from dlfd_ops.cli.output import echo_json, json_option
-from dlfd_ops.errors import BadInput
+from dlfd_ops.errors import BadInput, CheckFailed
 from dlfd_ops.files import read_bounded
 from dlfd_ops.params import load_params
 
@@ -50,8 +50,8 @@ def run(yes: bool, reviewed: str | None, as_json: bool) -> None:
     def approve(planned: Planned) -> None:
         if not as_json:
             _show(planned)
-        if not yes:
-            click.confirm("What is removed can't be brought back. Go on?", abort=True, err=as_json)
+        if not yes and not click.confirm("What is removed can't be brought back. Go on?", err=as_json):
+            raise CheckFailed("an erasure needs a yes", received="no; nothing was removed", remedy="run it when sure")
 
     done = run_erasure(load_params(), approve=approve, expected=_digest(reviewed) if reviewed else None)
     if as_json:

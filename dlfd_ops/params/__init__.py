@@ -1,4 +1,4 @@
-"""Typed mirror of ``params.yaml``: one section a stage, and one module a section, named alike.
+"""Typed mirror of ``params.yaml``: one section a stage (``erase`` is a command's), and one module a section.
 
 Everything is frozen, and unknown keys are refused. A stage reads its own section and ``base`` only, as ``dvc.yaml``
 declares. The methods of ``unlearn`` have their sections in ``dlfd`` and ``baselines``; ``file`` reads the whole.

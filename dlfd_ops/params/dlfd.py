@@ -24,7 +24,9 @@ class LinearWeight(Section):
     """A weight that moves linearly over the epoch."""
 
     start: Annotated[float, Field(ge=0)]
+    """At the first step."""
     end: Annotated[float, Field(ge=0)]
+    """At the last."""
 
 
 class PaperSection(Section):
@@ -81,6 +83,7 @@ class DlfdSection(Section):
     """Distribution-Level Feature Distancing."""
 
     variant: Literal["anchored", "paper", "published"]
+    """Which recipe: ours, the paper's, or that of its authors' code."""
     features: Literal["penultimate", "logits"]
     """Where the transport measures; ``published`` always takes the logits."""
     sinkhorn: SinkhornSection

@@ -17,6 +17,7 @@ class RelearnSection(Section):
     max_steps: Annotated[int, Field(ge=1, le=100_000)]
     """Optimiser steps after which it counts as not come back."""
     batch_size: Annotated[int, Field(ge=2, le=65536)]
+    """Forget images an optimiser step."""
     learning_rate: Annotated[float, Field(gt=0, le=10)]
     """Of the SGD; constant."""
 
@@ -25,9 +26,11 @@ class EvaluateSection(Section):
     """Utility, forgetting and calibration of the models."""
 
     batch_size: Annotated[int, Field(ge=1, le=65536)]
+    """Images a forward pass; changes no number."""
     attack_splits: Annotated[int, Field(ge=2, le=100)]
     """Random splits of the membership attack; with few its accuracy depends on the draw."""
     calibration_bins: Annotated[int, Field(ge=2, le=100)]
+    """Equally wide bins of confidence that the calibration error is taken over."""
     overshoot_alpha: Annotated[float, Field(gt=0, lt=0.5)]
     """Significance of the one-sided test that forget losses lie above unseen losses."""
     references: Annotated[int, Field(ge=0, le=4)] = 0

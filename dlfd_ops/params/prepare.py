@@ -13,9 +13,13 @@ class Splits(Section):
     """Shares of the subjects; they sum to one."""
 
     train: Annotated[float, Field(gt=0, lt=1)]
+    """The original trains on them; who asks to be forgotten is among them."""
     anchor: Annotated[float, Field(gt=0, lt=1)]
+    """Unseen people whom the unlearning may use."""
     validation: Annotated[float, Field(gt=0, lt=1)]
+    """Unseen people who steer the unlearning and choose settings."""
     test: Annotated[float, Field(gt=0, lt=1)]
+    """Unseen people whom the evaluation alone looks at."""
 
     @model_validator(mode="after")
     def _sum_to_one(self) -> Self:

@@ -40,4 +40,6 @@ class RegisterSection(Section):
     """Registration in MLflow and the policy that a version must pass."""
 
     model_name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,126}$")]
+    """Of the registered model in MLflow."""
     policy: Policy
+    """What a version must keep to become the candidate."""

@@ -37,13 +37,17 @@ class TrainSection(Section):
     factory: FactorySection | None = None
     """What belongs to a factory; stands beside one, and only there."""
     epochs: Annotated[int, Field(ge=1, le=1000)]
+    """Passes over the training images."""
     batch_size: Annotated[int, Field(ge=2, le=65536)]
     """Images an optimiser step, over all processes together."""
     learning_rate: Annotated[float, Field(gt=0, le=10)]
     """Largest rate of the SGD; cosine to zero over the run."""
     momentum: Annotated[float, Field(ge=0, lt=1)]
+    """Of the SGD."""
     weight_decay: Annotated[float, Field(ge=0, lt=1)]
+    """Of the SGD: added to the gradient, times the weight."""
     augmentation: Literal["none", "flip"]
+    """``flip``: every image is mirrored at random, left to right."""
     checkpoint_every: Annotated[int, Field(ge=1)]
     """Epochs between two resume checkpoints."""
 

@@ -48,7 +48,9 @@ class UnlearnSection(Section):
         "salun",
         "l1_sparse",
     ]
+    """What each does stands in ``docs/methods.md``."""
     epochs: Annotated[int, Field(ge=1, le=100)]
+    """Passes over the retain set."""
     batch_size: Annotated[int, Field(ge=2, le=65536)]
     """Retain images an optimiser step, over all processes together."""
     forget_batch_size: Annotated[int, Field(ge=2, le=65536)]
@@ -60,7 +62,9 @@ class UnlearnSection(Section):
     learning_rate: Annotated[float, Field(gt=0, le=10)]
     """Largest rate of the SGD; cosine to zero over the run."""
     momentum: Annotated[float, Field(ge=0, lt=1)]
+    """Of the SGD."""
     weight_decay: Annotated[float, Field(ge=0, lt=1)]
+    """Of the SGD: added to the gradient, times the weight."""
     gradient_clip: Annotated[float, Field(gt=0)]
     """Largest norm of the gradient."""
     checkpoint_every: Annotated[int, Field(ge=1)]

@@ -165,7 +165,8 @@ def test_stale_prepared_data_stop_it(served: Estate) -> None:
 
 def test_without_a_yes_nothing_is_erased(served: Estate) -> None:
     """The command asks, and takes silence for a no."""
-    assert CliRunner().invoke(main, ["erase", "run"], input="\n").exit_code == 1
+    refused = CliRunner().invoke(main, ["erase", "run"], input="\n")
+    assert (refused.exit_code, "nothing was removed" in refused.stderr) == (1, True)
     assert not INTENT_FILE.exists()
     assert len(served.residue()) > len(served.photos)
 
