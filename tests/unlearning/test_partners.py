@@ -53,6 +53,13 @@ def test_labels_that_no_unseen_person_has_take_any_partner() -> None:
     assert ((found >= 0) & (found < 9)).all()
 
 
+def test_a_combination_that_no_unseen_person_has_takes_the_nearest_ones() -> None:
+    """Of several labels as many as possible are the partner's: a far one would teach the opposite."""
+    unseen = torch.tensor([[1, 1, 1, 0], [0, 0, 0, 0], [1, 1, 0, 1], [0, 0, 1, 1]], dtype=torch.float32)
+    found = draw(seen(20, 0, torch.ones(20, 4)), seen(4, 1, unseen))
+    assert set(found.tolist()) == {0, 2}
+
+
 def test_partners_are_as_the_unseen_are_not_as_the_nearest_is() -> None:
     """Uniform marginals: forget samples that all look like one unseen person are spread over all of them."""
     anchor = seen(40, 3)

@@ -56,8 +56,8 @@ def draw_partners(
         1 - cos(features) + difficulty_weight * |difficulty - difficulty|
 
     and a partner is drawn from each row of it. The plan's uniform marginals make the partners' losses those of unseen
-    people as a whole; its cost makes each partner a likely one. A combination that no anchor sample has takes its
-    partners from all of them.
+    people as a whole; its cost makes each partner a likely one where there are several samples to share out. A
+    combination that no anchor sample has takes its partners from those whose labels differ least.
 
     Args:
         forget: the samples to forget.
@@ -69,8 +69,8 @@ def draw_partners(
     partners = torch.empty(len(forget), dtype=torch.int64)
     kinds, kind_of = torch.unique(forget.labels, dim=0, return_inverse=True)
     for number, kind in enumerate(kinds):
-        alike = (anchor.labels == kind).reshape(len(anchor), -1).all(dim=1).nonzero()[:, 0].cpu()
-        candidates = alike if len(alike) else torch.arange(len(anchor))
+        differing = (anchor.labels != kind).reshape(len(anchor), -1).sum(dim=1)
+        candidates = (differing == differing.min()).nonzero()[:, 0].cpu()
         for rows in (kind_of == number).nonzero()[:, 0].cpu().split(MAX_ROWS):
             columns = candidates[torch.randperm(len(candidates), generator=generator)[:MAX_COLUMNS]]
             cost = _cost(forget[rows], anchor[columns], difficulty_weight)
