@@ -35,6 +35,21 @@ def test_neg_grad_plus_descends_and_ascends_together(share: float, case: Case) -
     assert torch.allclose(found, share * retain - (1 - share) * forget, atol=1e-6)
 
 
+def test_neg_grad_stands_still_while_the_schedule_rests(case: Case, tmp_path: Path) -> None:
+    """Not even momentum and weight decay move a weight after the stop; before it they do."""
+    case.found = -1.0
+    before = weights(case.model)
+    case.run(case.method("neg_grad"), case.model, tmp_path / "rests")
+    assert changed(before, case.model) == set()
+    method = case.method("neg_grad")
+    case.loss(method, case.model, 0).backward()
+    method.before_update(case.model)
+    assert all(parameter.grad is not None for parameter in case.model.parameters())
+    case.loss(method, case.model, 1, push=False)
+    method.before_update(case.model)
+    assert all(parameter.grad is None for parameter in case.model.parameters())
+
+
 @pytest.mark.parametrize("k", [1, 3, 4])
 def test_eu_k_resets_exactly_the_last_layers(k: int, case: Case) -> None:
     """They have the weights of a fresh model, all others those of the original."""
