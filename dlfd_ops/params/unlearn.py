@@ -25,8 +25,10 @@ class ProbeSection(Section):
     every: Annotated[int, Field(ge=1)]
     """Optimiser steps between two probes."""
     threshold: Annotated[float, Field(ge=-1, le=0.5)]
-    """The push to forget runs while the probe's forgetting score is above this. It is negative where the forgotten are
-    harder than people never seen; with -1 the push never rests."""
+    """The push to forget runs while the probe's forgetting score is above this. The score is negative where the
+    forgotten are surely harder than people never seen: at 0 the push rests there alone, which suits ``anchored``, whose
+    target ends it. Methods that push away from something want a small positive one, such as 0.02. At -1 it never rests.
+    """
     images: Annotated[int, Field(ge=16)]
     """Largest number of images taken from each of the two sets."""
 

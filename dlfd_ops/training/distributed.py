@@ -34,6 +34,17 @@ def from_first(value: Tensor) -> Tensor:
     return agreed
 
 
+def share_buffers(model: nn.Module) -> None:
+    """Give every process the buffers of rank 0 (batch-norm statistics), as a checkpoint holds no others.
+
+    DistributedDataParallel does so before a wrapped pass only, and what a method or the probe asks of the module inside
+    would depend on the process, and on whether the run was resumed.
+    """
+    if not _is_alone():
+        for buffer in model.buffers():
+            dist.broadcast(buffer, src=0)
+
+
 def unwrapped(model: nn.Module) -> nn.Module:
     """Return the module inside DistributedDataParallel, for passes that send no gradient to the weights."""
     inner = getattr(model, "module", model)

@@ -16,7 +16,7 @@ from tqdm import tqdm
 from dlfd_ops.models.classifier import Classifier, Precision
 from dlfd_ops.models.precision import computing_in
 from dlfd_ops.training.checkpoints import ResumeCheckpoint
-from dlfd_ops.training.distributed import unwrapped
+from dlfd_ops.training.distributed import share_buffers, unwrapped
 from dlfd_ops.training.observer import TrainingObserver
 from dlfd_ops.training.seeding import seed_step
 
@@ -174,6 +174,7 @@ def _optimise(
     if settings.gradient_clip is not None:
         accelerator.clip_grad_norm_(model.parameters(), settings.gradient_clip)
     optimizer.step()
+    share_buffers(unwrapped(model))
     objective.after_update(unwrapped(model))
     return result
 

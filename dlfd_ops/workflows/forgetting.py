@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import logging
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
 
 PROBE_SPLITS = 50
 PROBE_BATCH_SIZE = 256
+
+_LOGGER = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -97,8 +100,17 @@ def build_objective(
     settings, seed, device = params.unlearn, params.base.seed, accelerator.device
     original = copy.deepcopy(parent).to(device).eval().requires_grad_(False)
     set_precision(original, params.base.precision)
-    resources = Resources(original=original, forget=sets.forget, unseen=sets.unseen, device=device, seed=seed)
+    resources = Resources(
+        original=original, retain=sets.retain, forget=sets.forget, unseen=sets.unseen, device=device, seed=seed
+    )
     plan = BatchPlan(len(sets.retain), settings.batch_size, seed)
+    num_steps = settings.epochs * plan.steps_per_epoch
+    if (drawn := num_steps * settings.forget_batch_size) < len(sets.forget):
+        _LOGGER.warning(
+            "only %d of %d photos to forget are drawn in unlearn.epochs; raise it, or unlearn.forget_batch_size",
+            drawn,
+            len(sets.forget),
+        )
     objective = UnlearningObjective(
         build_method(settings, resources),
         retain=Source.on(device, sets.retain, plan),
@@ -106,7 +118,7 @@ def build_objective(
         anchor=Source.on(device, sets.anchor, BatchPlan(len(sets.anchor), settings.anchor_batch_size, seed + 2)),
         probe=_probe(params, sets, accelerator),
         schedule=DynamicForgetting(threshold=settings.probe.threshold, every=settings.probe.every),
-        num_steps=settings.epochs * plan.steps_per_epoch,
+        num_steps=num_steps,
         rank=accelerator.process_index,
         num_processes=accelerator.num_processes,
     )

@@ -1,5 +1,8 @@
 """A program: runs every method on the processes that launched it, and saves what rank 0 ends with.
 
+With the argument ``resumed`` it runs the variants of DLFD that ask the module itself, with moving statistics: broken
+off and resumed, and unbroken.
+
 Statistics and dropout of half a batch are not those of the whole, so all methods run in evaluation mode. What decides
 how a run goes on is another thing on each process: the probe's score, and for SalUn the photos that it asks which
 weights are salient. Rank 0's holds.
@@ -9,6 +12,7 @@ from __future__ import annotations
 
 import copy
 import sys
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -42,10 +46,7 @@ def make_classifier(*, architecture: str, classes: int, size: int, labels: int) 
 
 def main(folder: Path) -> None:
     """Run all methods."""
-    torch.set_num_threads(1)
-    ARCHITECTURES["tiny"] = tiny_trunk
-    accelerator = start_accelerator()
-    case = Case(make_images, make_classifier)
+    accelerator, case = start_accelerator(), Case(make_images, make_classifier)
     start = copy.deepcopy(case.model)
     _save(start, folder / "start.safetensors", accelerator.is_main_process)
     for name in NAMES:
@@ -54,6 +55,19 @@ def main(folder: Path) -> None:
         method.training_mode = False
         model = case.run(method, copy.deepcopy(start), folder / "checkpoints" / file)
         _save(model, folder / f"{file}.safetensors", accelerator.is_main_process)
+
+
+def resumed(folder: Path) -> None:
+    """Run once in two parts and once in one."""
+    accelerator, case = start_accelerator(), Case(make_images, make_classifier)
+    for name in ("dlfd/anchored", "dlfd/paper"):
+        file = name.replace("/", "-")
+        for part, breaks in (("broken", (5, -1)), ("whole", (-1,))):
+            for fail_at in breaks:
+                model = copy.deepcopy(case.model)
+                with suppress(KeyboardInterrupt):
+                    case.run(case.method(name), model, folder / f"{file}-{part}-checkpoint", fail_at=fail_at)
+            _save(model, folder / f"{file}-{part}.safetensors", accelerator.is_main_process)
 
 
 def _with_others_to_forget(case: Case) -> Case:
@@ -68,4 +82,6 @@ def _save(model: nn.Module, file: Path, is_main_process: bool) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    torch.set_num_threads(1)
+    ARCHITECTURES["tiny"] = tiny_trunk
+    (resumed if "resumed" in sys.argv else main)(Path(sys.argv[1]))

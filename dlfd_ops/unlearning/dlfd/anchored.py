@@ -10,8 +10,9 @@ from torch import Tensor, nn
 from dlfd_ops.data.images import LabelledImages
 from dlfd_ops.models.classifier import Output
 from dlfd_ops.models.losses import sample_losses
-from dlfd_ops.training.distributed import unwrapped
+from dlfd_ops.training.distributed import from_first, unwrapped
 from dlfd_ops.training.loop import StepLoss
+from dlfd_ops.unlearning.batch_norm import move_batch_norm, recompute_batch_norm
 from dlfd_ops.unlearning.divergence import divergence
 from dlfd_ops.unlearning.dlfd.partners import Seen, draw_partners, rank_share
 from dlfd_ops.unlearning.method import Resources, UnlearningMethod, UnlearningStep
@@ -43,7 +44,7 @@ class AnchoredDlfd(UnlearningMethod):
     people from easy ones, where memory hides that in the image itself.
 
     Dropout is off. Batch-norm statistics move by default: with frozen ones an overfitted model comes apart within some
-    twenty steps unless the learning rate is very small.
+    twenty steps unless the learning rate is very small. After the last step they are taken over the retain set once.
     """
 
     training_mode = False
@@ -51,47 +52,52 @@ class AnchoredDlfd(UnlearningMethod):
 
     def __init__(self, settings: DlfdSection, resources: Resources) -> None:
         self._settings = settings.anchored
-        self._original = resources.original
-        self._unseen = resources.unseen
-        self._device = resources.device
+        self._resources = resources
         unseen = _look(resources.original, resources.unseen, resources.device)
-        self._partners = _partners(settings, resources, unseen)
-        self._targets = unseen.logits[self._partners].to(resources.device)
+        self._partners = from_first(_partners(settings, resources, unseen).to(resources.device))
+        self._targets = unseen.logits.to(resources.device)[self._partners]
 
     def loss(self, model: nn.Module, step: UnlearningStep) -> StepLoss:
         """Return the objective of one step."""
         if step.step and step.step % self._settings.refresh_every == 0:
             self._refresh(unwrapped(model))
-        if self._settings.batch_norm == "moving":
-            _move_batch_norm(model)
+        if self._settings.batch_norm != "frozen":
+            move_batch_norm(model)
         retain, anchor = step.retain.images, step.anchor.images
         logits = logits_of(model, *([retain, anchor, step.forget.images] if step.push else [retain, anchor]))
         parts = {"retain": self._distillation(logits[0], retain), "anchor": self._distillation(logits[1], anchor)}
         total = self._settings.retain_weight * parts["retain"] + self._settings.anchor_weight * parts["anchor"]
         if step.push:
-            taught = self._targets[step.forget.indices.to(self._device)]
+            taught = self._targets[step.forget.indices.to(self._resources.device)]
             parts["forget"] = divergence(taught, logits[2], multi_label=self._multi_label)
             total = total + self._settings.forget_weight * parts["forget"]
         return StepLoss(total, {name: value.detach() for name, value in parts.items()})
 
+    def finish(self, model: nn.Module) -> None:
+        """Take the statistics of batch norm over the retain set."""
+        if self._settings.batch_norm == "recomputed":
+            recompute_batch_norm(model, self._resources.retain, self._resources.device)
+
     def state(self) -> dict[str, Tensor]:
-        """Return what the model was last found to say of the partners."""
-        return {"targets": self._targets}
+        """Return the partners, and what the model was last found to say of them."""
+        return {"partners": self._partners, "targets": self._targets}
 
     def restore(self, state: dict[str, Tensor]) -> None:
         """Take back what :meth:`state` returned."""
-        self._targets = state["targets"].to(self._device)
+        self._partners, self._targets = (state[name].to(self._resources.device) for name in ("partners", "targets"))
 
     def _refresh(self, model: nn.Module) -> None:
         """Ask the model, which is in evaluation mode before a step, about the partners."""
-        self._targets = _look(model, self._unseen, self._device).logits[self._partners].to(self._device)
+        device = self._resources.device
+        self._targets = _look(model, self._resources.unseen, device).logits.to(device)[self._partners]
 
     @property
     def _multi_label(self) -> bool:
-        return self._original.card.multi_label
+        return self._resources.original.card.multi_label
 
     def _distillation(self, logits: Tensor, images: Tensor) -> Tensor:
-        return divergence(taught_logits(self._original, images), logits, multi_label=self._multi_label)
+        taught = taught_logits(self._resources.original, images)
+        return divergence(taught, logits, multi_label=self._multi_label)
 
 
 def _partners(settings: DlfdSection, resources: Resources, unseen: Output) -> Tensor:
@@ -122,9 +128,3 @@ def _look(model: nn.Module, data: LabelledImages, device: torch.device, *, mirro
     """Return features and logits of all samples, on the CPU."""
     views = [model(images.flip(3) if mirror else images) for images, _ in sweep(data, device)]
     return Output(*(torch.cat([part.float().cpu() for part in parts]) for parts in zip(*views, strict=True)))
-
-
-def _move_batch_norm(model: nn.Module) -> None:
-    for module in model.modules():
-        if isinstance(module, nn.modules.batchnorm._BatchNorm):
-            module.train()
