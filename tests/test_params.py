@@ -35,6 +35,7 @@ def test_shipped_files_are_valid(path: Path) -> None:
         ("unlearn.salun.salient", 0.5, "unlearn.salun.salient"),
         ("train.epochs", "many", "train.epochs"),
         ("base.labels", [], "base.labels"),
+        ("base.labels", ["gender", "gender"], "a label must be listed once"),
         ("register.policy.max_accuracy_drop", -0.01, "max_accuracy_drop"),
         ("register.policy.max_attack_auc_excess", 0.6, "max_attack_auc_excess"),
         ("register.policy.max_overshoot", "0.1", "max_overshoot"),
@@ -47,8 +48,10 @@ def test_shipped_files_are_valid(path: Path) -> None:
         ("benchmark.methods", ["original", "retrained"], "every key of benchmark.trials"),
         ("benchmark.seeds", [1, 1], "seeds must differ"),
         ("benchmark.trials.fine_tune", [{"method": "fine_tune", "unseen_share": 0.1}], "can't set unseen_share"),
-        ("benchmark.trials.fine_tune", [{"method": "magic"}], "benchmark.trials.fine_tune: unlearn.method"),
-        ("benchmark.trials.fine_tune", [{"dlfd.speed": 1}], "unlearn.dlfd.speed"),
+        ("benchmark.trials.dlfd-anchored", [{"method": "magic"}], "benchmark.trials.dlfd-anchored: unlearn.method"),
+        ("benchmark.trials.fine_tune", [{"learning_rate": 0.02}], "must say its method"),
+        ("benchmark.trials.fine_tune", [{"method": "scrub"}], "bears the name of a method"),
+        ("benchmark.trials.fine_tune", [{"method": "fine_tune", "dlfd.speed": 1}], "unlearn.dlfd.speed"),
     ],
 )
 def test_a_wrong_value_is_named_with_its_key(key: str, value: object, message: str, tmp_path: Path) -> None:

@@ -11,6 +11,16 @@ from dlfd_ops.errors import BadInput
 from dlfd_ops.models.classifier import Classifier, Precision
 
 
+def compute_exactly() -> None:
+    """Let a GPU compute float32 convolutions in float32, and by kernels that give the same result every time.
+
+    torch would cut their operands to ten bits (TF32) and take whichever kernel is fastest: a number in the evidence
+    could then not be repeated on another card, nor on the same one.
+    """
+    torch.backends.cudnn.allow_tf32 = False
+    torch.backends.cudnn.deterministic = True
+
+
 @contextmanager
 def computing_in(model: Classifier, precision: Precision) -> Iterator[None]:
     """Let ``model``, which is on its device already, compute in ``precision`` inside the block.

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Self
+from typing import Annotated, Self, get_args
 
 from pydantic import Field, JsonValue, model_validator
 
 from dlfd_ops.params.section import Name, Section
+from dlfd_ops.params.unlearn import UnlearnSection
 
+_METHODS = get_args(UnlearnSection.model_fields["method"].annotation)
 YARDSTICKS = ("original", "retrained")
 """Rows of every benchmark: before unlearning, and trained without the forget list."""
 
@@ -32,10 +34,21 @@ class BenchmarkSection(Section):
             raise ValueError(
                 f"benchmark.methods must list {', '.join(YARDSTICKS)} and every key of benchmark.trials once"
             )
-        if any("unseen_share" in trial for trials in self.trials.values() for trial in trials):
-            raise ValueError("a trial can't set unseen_share: all trials see the same people; set it in unlearn")
+        for name, trials in self.trials.items():
+            for trial in trials:
+                _check_trial(name, trial)
         if len(set(self.seeds)) != len(self.seeds):
             raise ValueError("seeds must differ")
         if self.shadows == 1:
             raise ValueError("shadows must be 0 or at least 2: one pair has no spread")
         return self
+
+
+def _check_trial(row: str, trial: dict[str, JsonValue]) -> None:
+    if "unseen_share" in trial:
+        raise ValueError("a trial can't set unseen_share: all trials see the same people; set it in unlearn")
+    method = trial.get("method")
+    if method is None:
+        raise ValueError(f"every trial of {row} must say its method: the one in unlearn may be another")
+    if row in _METHODS and method != row:
+        raise ValueError(f"the row {row} bears the name of a method, and a trial of it says {method}")

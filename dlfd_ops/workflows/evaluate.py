@@ -33,6 +33,7 @@ from dlfd_ops.evaluation.retrain_gap import retrain_gap
 from dlfd_ops.files import write_text
 from dlfd_ops.models.checkpoint import load_classifier, weights_digest
 from dlfd_ops.models.classifier import Classifier
+from dlfd_ops.models.precision import compute_exactly
 from dlfd_ops.params import Params
 from dlfd_ops.workflows.evidence import sign_evidence
 from dlfd_ops.workflows.judging import Forgotten, judge_forgotten
@@ -60,7 +61,7 @@ def evaluate(params: Params, root: Path = Path()) -> Metrics:
     ``plots/roc.{csv,png,svg}``, and signs the numbers in ``audit/evidence.json``.
 
     Args:
-        params: the sections ``base`` and ``evaluate`` are read.
+        params: the sections ``base`` and ``evaluate`` are read; ``train`` to know a retrained model's record again.
         root: the repository.
 
     Returns:
@@ -156,7 +157,8 @@ def current_retrained(
 
 
 def compute_device() -> torch.device:
-    """Return the GPU where there is one, else the CPU."""
+    """Return the GPU where there is one, told to compute exactly; else the CPU."""
+    compute_exactly()
     return torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
 
