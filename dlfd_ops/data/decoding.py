@@ -164,11 +164,18 @@ def _decode(content: bytes, size: int, limits: Limits) -> Image.Image:
             raise ImageRefusedError(Reason.TOO_MANY_PIXELS)
         orientation = _orientation(image)
         image.draft(None, (2 * size, 2 * size))  # a JPEG is decoded at the smallest scale that is enough
-        rgb = image.convert("RGB")
+        rgb = _eight_bits(image).convert("RGB")
     side = min(rgb.size)
     left, top = (rgb.width - side) // 2, (rgb.height - side) // 2
     square = rgb.resize((size, size), Image.Resampling.BICUBIC, box=(left, top, left + side, top + side))
     return square.transpose(_UPRIGHT[orientation]) if orientation in _UPRIGHT else square
+
+
+def _eight_bits(image: Image.Image) -> Image.Image:
+    """Return 16-bit grey by its upper bytes, as 16-bit colour is decoded: a conversion would cut off at 255."""
+    if not image.mode.startswith("I;16"):
+        return image
+    return Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
 
 
 def _orientation(image: Image.Image) -> int:

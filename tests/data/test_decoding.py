@@ -84,6 +84,14 @@ def test_every_mode_becomes_rgb(mode: str) -> None:
     assert decoded(to_clean_png(content, 16, LIMITS)).shape == (16, 16, 3)
 
 
+def test_sixteen_bits_of_grey_become_eight() -> None:
+    """A 16-bit grey PNG keeps its tones; it does not turn white where a value exceeds 255."""
+    grey = np.arange(32 * 32, dtype=np.uint16).reshape(32, 32) * 64
+    content = encoded(Image.fromarray(grey))
+    assert png_chunk(b"IHDR", struct.pack(">IIBBBBB", 32, 32, 16, 0, 0, 0, 0)) in content
+    assert np.array_equal(decoded(to_clean_png(content, 32, LIMITS)), np.stack([grey >> 8] * 3, axis=-1))
+
+
 def test_the_same_size_keeps_the_pixels() -> None:
     """A lossless image of the wanted size comes out as it went in."""
     image = gradient(32, 32)
