@@ -13,6 +13,7 @@ from accelerate import Accelerator
 from torch import Tensor, nn
 from tqdm import tqdm
 
+from dlfd_ops.errors import Diverged
 from dlfd_ops.models.classifier import Classifier, Precision
 from dlfd_ops.models.precision import computing_in
 from dlfd_ops.training.checkpoints import ResumeCheckpoint
@@ -114,6 +115,9 @@ def run_loop(
 
     Returns:
         Seconds of training by the wall clock, those before an interruption included.
+
+    Raises:
+        Diverged: a loss that is logged, or a weight in the end, is not finite.
     """
     model.to(accelerator.device)
     objective.freeze(model)
@@ -143,6 +147,8 @@ def run_loop(
                     seconds = torch.tensor(earlier + time.perf_counter() - started)
                     checkpoint.save(done, model, _plain(optimizer), {**objective.state(), "seconds": seconds})
         objective.finish(model)
+    if not all(bool(parameter.isfinite().all()) for parameter in model.parameters()):
+        raise _diverged(settings, "weights that are not")
     if accelerator.device.type == "cuda":
         torch.cuda.synchronize(accelerator.device)  # the card works on when the last step is handed to it
     accelerator.wait_for_everyone()
@@ -184,9 +190,15 @@ def _inform(observer: TrainingObserver, result: StepLoss, settings: LoopSettings
     if position and done % LOG_EVERY and done < settings.num_steps:
         return
     metrics = {"loss": float(result.loss.detach()), **{name: float(value) for name, value in result.metrics.items()}}
+    if not math.isfinite(metrics["loss"]):
+        raise _diverged(settings, f"a loss of {metrics['loss']} in step {done} of {settings.num_steps}")
     observer.on_step(done, metrics)
     if position == 0:
         observer.on_epoch(epoch, metrics)
+
+
+def _diverged(settings: LoopSettings, received: str) -> Diverged:
+    return Diverged(f"{settings.title} must stay finite", received=received, remedy="give it a lower learning rate")
 
 
 def _steps(accelerator: Accelerator, first: int, settings: LoopSettings) -> Iterable[int]:

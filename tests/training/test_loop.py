@@ -11,6 +11,7 @@ import torch
 from torch import nn
 
 from dlfd_ops.data.images import LabelledImages
+from dlfd_ops.errors import Diverged
 from dlfd_ops.models.classifier import FaceClassifier, Precision
 from dlfd_ops.training.batches import BatchPlan
 from dlfd_ops.training.checkpoints import ResumeCheckpoint
@@ -148,6 +149,47 @@ def test_checkpoints_hold_no_pickle_and_are_private(
         checkpoint.save(step, model, torch.optim.SGD(model.parameters(), lr=0.1), {})
     assert sorted(path.name for path in tmp_path.iterdir()) == ["state.json", "step-4.safetensors"]
     assert {path.stat().st_mode & 0o777 for path in tmp_path.iterdir()} == {0o600}
+
+
+class Ruined(SupervisedObjective):
+    """Has a loss that is no number in its second step, or breaks a weight after the last one."""
+
+    def __init__(self, data: LabelledImages, where: str) -> None:
+        plan = BatchPlan(len(data), 8, 0)
+        super().__init__(data, plan, flip=False, device=torch.device("cpu"), rank=0, num_processes=1)
+        self._where = where
+
+    def step_loss(self, model: nn.Module, step: int) -> StepLoss:
+        """Return the loss, spoilt in one step."""
+        result = super().step_loss(model, step)
+        spoilt = self._where == "loss" and step == 1
+        return StepLoss(result.loss * float("nan"), {}) if spoilt else result
+
+    def finish(self, model: nn.Module) -> None:
+        """Break a weight."""
+        if self._where == "weight":
+            next(model.parameters()).data[0] = float("inf")
+
+
+@pytest.mark.parametrize(("where", "said"), [("loss", "a loss of nan in step 3 of 6"), ("weight", "weights")])
+def test_a_run_that_diverges_is_refused(
+    tmp_path: Path,
+    make_images: Callable[..., LabelledImages],
+    make_classifier: Callable[..., FaceClassifier],
+    where: str,
+    said: str,
+) -> None:
+    """At the next loss that is logged, and at the latest before its weights are used."""
+    objective, checkpoint = Ruined(make_images(24), where), ResumeCheckpoint(tmp_path, "k")
+    with pytest.raises(Diverged, match=said):
+        run_loop(
+            start_accelerator(),
+            make_classifier(),
+            objective,
+            SETTINGS,
+            checkpoint=checkpoint,
+            observer=SilentObserver(),
+        )
 
 
 def test_cosine_rate_goes_from_the_largest_to_zero() -> None:

@@ -22,13 +22,15 @@ from torch import nn
 from dlfd_ops.data.manifest import Manifest, ManifestInfo, read_manifest, write_manifest
 from dlfd_ops.deletion.forget_list import ForgetList, ForgetRow, SampleCount, write_forget_list
 from dlfd_ops.digest import sha256_json
-from dlfd_ops.models.classifier import ARCHITECTURES
+from dlfd_ops.errors import Diverged
+from dlfd_ops.models.classifier import ARCHITECTURES, Classifier
 from dlfd_ops.params import BenchmarkSection, Params, load_params
 from dlfd_ops.workflows.benchmarking.bench import Bench
 from dlfd_ops.workflows.benchmarking.cells import Cell
 from dlfd_ops.workflows.benchmarking.running import cell_key, run_cell
 from dlfd_ops.workflows.benchmarking.shadows import shadow_metrics
 from dlfd_ops.workflows.benchmarking.targets import draw_targets
+from dlfd_ops.workflows.forgetting import UnlearningSets
 
 SIZE, PHOTOS = 16, 2
 PEOPLE = {"train": 60, "anchor": 10, "validation": 15, "test": 40}
@@ -137,6 +139,29 @@ def test_a_shadow_that_diverged_is_left_out(bench: Bench) -> None:
         path.write_text("null\n")
     assert attacked(bench, "original", 0, None)["ulira_auc"] > 0.9
     assert attacked(Bench(settings(2), bench.root), "original", 0, None) == {}
+
+
+def test_a_trial_that_diverges_is_the_worst_one(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is not judged by the weights that it had by then, and the other trials go on."""
+    unlearn = Bench.unlearn
+
+    def ruined(self: Bench, model: Classifier, params: Params, sets: UnlearningSets) -> None:
+        if params.unlearn.learning_rate == 10:
+            raise Diverged("a trial must stay finite", received="a loss of nan", remedy="lower its rate")
+        unlearn(self, model, params, sets)
+
+    monkeypatch.setattr(Bench, "unlearn", ruined)
+    section = bench.section.model_copy(update={"trials": {"idle": ({**IDLE, "learning_rate": 10}, IDLE)}, "shadows": 0})
+    cell = run_cell(Bench(bench.params.model_copy(update={"benchmark": section}), bench.root), "idle", 0)
+    assert [trial.metrics == {} for trial in cell.trials] == [True, False]
+    assert cell.chosen == 1
+
+
+def test_shadows_that_diverge_in_training_leave_no_number(bench: Bench) -> None:
+    """At an impossible rate none is left, and the cell goes on without the attack."""
+    train = bench.params.train.model_copy(update={"learning_rate": 1e30})
+    fast = Bench(bench.params.model_copy(update={"train": train}), bench.root)
+    assert shadow_metrics(fast, bench.model("original", 0)[0], None, 0) == {}
 
 
 def test_a_cell_without_shadows_stays_what_it_was(bench: Bench) -> None:

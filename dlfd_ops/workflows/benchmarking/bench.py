@@ -173,7 +173,7 @@ class Bench:
         """Let ``model`` forget in place, as the section ``unlearn`` of ``params`` says.
 
         Raises:
-            Diverged: the probe met losses that are not finite.
+            Diverged: a loss or a weight is not finite.
         """
         objective, loop = build_objective(params, sets, model, self.accelerator)
         # It takes a minute or so: an interrupted one starts over.

@@ -104,13 +104,13 @@ def _best_attempt(bench: Bench, method: str, seed: int) -> tuple[Attempt, tuple[
 def _attempt(bench: Bench, original: Classifier, settings: Mapping[str, JsonValue], seed: int) -> Attempt:
     params = bench.seeded(seed, settings)
     model = copy.deepcopy(original)
-    sets, started = bench.unlearning_sets, time.perf_counter()
+    score, metrics, started = WORST_NOMUS, dict[str, float](), time.perf_counter()
     # A trial that diverges is a bad trial, wherever it is noticed; the others go on.
     with suppress(Diverged):
-        bench.unlearn(model, params, sets)
-    seconds = round(time.perf_counter() - started, 3)
-    score, metrics = WORST_NOMUS, dict[str, float]()
-    with suppress(Diverged):
+        try:
+            bench.unlearn(model, params, bench.unlearning_sets)
+        finally:
+            seconds = round(time.perf_counter() - started, 3)
         score, metrics = _on_validation(bench, model, params)
     return Attempt(Trial(settings=dict(settings), nomus=score, metrics=metrics, seconds=seconds), model)
 

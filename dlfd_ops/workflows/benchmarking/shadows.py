@@ -10,7 +10,6 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Mapping
-from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -76,7 +75,7 @@ def shadow_metrics(
 def _said_by(bench: Bench, shadow: int, settings: Mapping[str, JsonValue] | None) -> Losses | None:
     """Return a shadow's losses on the targets, (N,), from where they are kept; None where it diverged."""
     params, name = bench.seeded(FIRST_SEED + shadow, settings), f"shadow-{shadow}"
-    half = bench.manifest.only(_half_ids(bench, shadow))
+    half = _half(bench, shadow)
     key = sha256_json(
         [name, params.base.model_dump(), params.train.model_dump(), bench.data_digest, *half.rows["sample_id"]]
     )
@@ -85,28 +84,32 @@ def _said_by(bench: Bench, shadow: int, settings: Mapping[str, JsonValue] | None
     path.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(path.with_suffix(".lock")):
         if not path.exists():
-            retain = bench.manifest.split("train").without(bench.forget_list.sample_ids)
-            known = bench.manifest.only([*retain.rows["sample_id"], *half.rows["sample_id"]])
-            model, _ = bench.trained(params, known, name, key)
-            if settings is not None:
-                _forget(bench, model, params, half)
-            _write(path, bench.losses(model, bench.targets.images))
+            _write(path, _ask(bench, shadow, params, key, forgetting=settings is not None))
     found = json.loads(path.read_text())
     return None if found is None else np.array(found)
 
 
-def _half_ids(bench: Bench, shadow: int) -> list[str]:
+def _half(bench: Bench, shadow: int) -> Manifest:
     ids = bench.targets.images.sample_ids
-    return [name for name, chosen in zip(ids, bench.targets.half(shadow), strict=True) if chosen]
+    return bench.manifest.only([name for name, chosen in zip(ids, bench.targets.half(shadow), strict=True) if chosen])
 
 
-def _forget(bench: Bench, model: Classifier, params: Params, half: Manifest) -> None:
-    sets = replace(bench.unlearning_sets, forget=load_images(half, params.base.labels))
-    # One that diverges says so by what it says of the targets.
-    with suppress(Diverged):
-        bench.unlearn(model, params, sets)
+def _ask(bench: Bench, shadow: int, params: Params, key: str, *, forgetting: bool) -> Losses | None:
+    """Return what a shadow, trained where it is missing, loses on the targets; None where it diverges."""
+    half = _half(bench, shadow)
+    retain = bench.manifest.split("train").without(bench.forget_list.sample_ids)
+    known = bench.manifest.only([*retain.rows["sample_id"], *half.rows["sample_id"]])
+    try:
+        model, _ = bench.trained(params, known, f"shadow-{shadow}", key)
+        if forgetting:
+            sets = replace(bench.unlearning_sets, forget=load_images(half, params.base.labels))
+            bench.unlearn(model, params, sets)
+    except Diverged:
+        return None
+    losses = bench.losses(model, bench.targets.images)
+    return losses if np.isfinite(losses).all() else None
 
 
-def _write(path: Path, losses: Losses) -> None:
+def _write(path: Path, losses: Losses | None) -> None:
     # Without ids: in the order of the targets, which only the manifest and the key know.
-    write_text(path, json.dumps(losses.tolist() if np.isfinite(losses).all() else None) + "\n", mode=0o600)
+    write_text(path, json.dumps(None if losses is None else losses.tolist()) + "\n", mode=0o600)
