@@ -53,8 +53,13 @@ def load_classifier(folder: Path) -> Classifier:
     return model.eval()
 
 
-def save_weights(state: Mapping[str, Any], path: Path) -> None:
+def save_weights(state: Mapping[str, Any], path: Path, *, mode: int = 0o644) -> None:
     """Write a state dict as safetensors, in one rename.
+
+    Args:
+        state: tensors by name; several may share memory.
+        path: of the file.
+        mode: permission bits of the file.
 
     Raises:
         BadInput: it holds something else than tensors.
@@ -70,7 +75,7 @@ def save_weights(state: Mapping[str, Any], path: Path) -> None:
     tensors = {
         name: tensor.detach().cpu().clone(memory_format=torch.contiguous_format) for name, tensor in state.items()
     }
-    with atomic_path(path) as temporary:
+    with atomic_path(path, mode=mode) as temporary:
         save_file(tensors, temporary)
 
 

@@ -139,6 +139,35 @@ def test_a_damaged_checkpoint_costs_time_only(tmp_path: Path, make_classifier: C
     assert checkpoint.load(model, optimizer) == (0, {})
 
 
+def test_a_checkpoint_of_another_model_is_left_aside(
+    tmp_path: Path, make_classifier: Callable[..., FaceClassifier], caplog: pytest.LogCaptureFixture
+) -> None:
+    """Where the code that builds the model has changed, the run starts over with its own weights and says so."""
+    saved, model = make_classifier(), make_classifier(classes=3, seed=1)
+    checkpoint = ResumeCheckpoint(tmp_path, "k")
+    checkpoint.save(4, saved, torch.optim.SGD(saved.parameters(), lr=0.1, momentum=0.9), {})
+    before = weights(model)
+    assert checkpoint.load(model, torch.optim.SGD(model.parameters(), lr=0.1, momentum=0.9)) == (0, {})
+    assert torch.equal(weights(model), before)
+    assert "starts over" in caplog.text
+
+
+def test_a_checkpoint_holds_tied_weights(tmp_path: Path) -> None:
+    """A module whose layers share a tensor is saved and restored like any other."""
+
+    def tied(seed: int) -> nn.Sequential:
+        torch.manual_seed(seed)
+        model = nn.Sequential(nn.Linear(4, 4), nn.Linear(4, 4))
+        model[1].weight = model[0].weight
+        return model
+
+    saved, model = tied(0), tied(1)
+    checkpoint = ResumeCheckpoint(tmp_path, "k")
+    checkpoint.save(4, saved, torch.optim.SGD(saved.parameters(), lr=0.1), {})
+    assert checkpoint.load(model, torch.optim.SGD(model.parameters(), lr=0.1)) == (4, {})
+    assert torch.equal(weights(model), weights(saved))
+
+
 def test_checkpoints_hold_no_pickle_and_are_private(
     tmp_path: Path, make_classifier: Callable[..., FaceClassifier]
 ) -> None:
