@@ -13,6 +13,7 @@ from dlfd_ops.data.manifest import Manifest
 from dlfd_ops.digest import sha256_json
 from dlfd_ops.models.checkpoint import build_classifier
 from dlfd_ops.models.classifier import Classifier, Factory, ModelCard
+from dlfd_ops.models.wrapped import check_classifier
 from dlfd_ops.params import Params
 from dlfd_ops.tracking.runs import ModelKind
 from dlfd_ops.training.batches import BatchPlan
@@ -76,9 +77,13 @@ def start_fit(
         data: the samples to train on.
         title: beside the progress bar.
         accelerator: of this process.
+
+    Raises:
+        BadInput: the model does not take images of this size, or has other outputs than there are classes.
     """
     torch.manual_seed(params.base.seed)
     model = build_classifier(card_of(params, manifest))
+    check_classifier(model)
     plan = BatchPlan(len(data), params.train.batch_size, params.base.seed)
     objective = SupervisedObjective(
         data,

@@ -143,3 +143,24 @@ def test_a_factory_can_be_trained_here(module: str) -> None:
     train(params)
     assert read_seconds(Path("metrics/train.json")) is not None
     assert load_classifier(Path("models/original")).card.architecture == f"{module}:build"
+
+
+@pytest.mark.parametrize(
+    ("architecture", "arguments", "said"),
+    [
+        ("", {"outputs": 3}, "one output for each of dark, bright"),
+        ("densenet121", {}, "must take .B, 3, 16, 16. images"),
+    ],
+)
+def test_a_model_to_train_must_fit_too(module: str, architecture: str, arguments: dict[str, Any], said: str) -> None:
+    """Other outputs than classes, or images that are too small for the architecture: one line before the first step."""
+    params = make_params(module, weights=None, origin=None, arguments=arguments)
+    section = params.train.model_copy(update={"epochs": 1, "batch_size": 4})
+    if architecture:
+        section = section.model_copy(update={"architecture": architecture, "factory": None})
+    params = params.model_copy(update={"train": section})
+    prepare(params)
+    with pytest.raises(BadInput, match=said) as caught:
+        train(params)
+    assert "\n" not in str(caught.value)
+    assert not Path("models/original").exists()
