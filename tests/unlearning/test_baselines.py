@@ -136,6 +136,17 @@ def test_unsir_impairs_and_then_repairs(case: Case) -> None:
     assert torch.isclose(method.loss(model, case.step(STEPS // 2)).loss, plain)
 
 
+def test_salun_leaves_alone_what_is_frozen_already(make_case: Callable[..., Case], tmp_path: Path) -> None:
+    """A layer that its owner froze takes no part in the choice, and the rest is unlearned."""
+    case = make_case()
+    frozen = case.model.neck[0].requires_grad_(False)
+    before = weights(frozen)
+    whole = weights(case.model)
+    moved = changed(whole, case.run(case.method("salun"), case.model, tmp_path))
+    assert "head.weight" in moved
+    assert not changed(before, frozen)
+
+
 def test_salun_moves_no_weight_outside_its_mask(case: Case, tmp_path: Path) -> None:
     """Neither momentum nor weight decay moves the others by a bit; half of the weights are salient, and they move."""
     method, before = case.method("salun"), weights(case.model)

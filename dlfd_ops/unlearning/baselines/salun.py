@@ -65,9 +65,9 @@ class SalUn(UnlearningMethod):
     @torch.no_grad()
     def after_update(self, model: nn.Module) -> None:
         """Put the other weights back: momentum and weight decay have moved them."""
-        original = dict(self._resources.original.named_parameters())
-        for name, weights in model.named_parameters():
-            weights.copy_(torch.where(self._salient[name], weights, original[name]))
+        original, weights = (dict(one.named_parameters()) for one in (self._resources.original, model))
+        for name, salient in self._salient.items():
+            weights[name].copy_(torch.where(salient, weights[name], original[name]))
 
     def state(self) -> dict[str, Tensor]:
         """Return which weights are salient."""
@@ -102,14 +102,15 @@ def largest(values: dict[str, Tensor], share: float) -> dict[str, Tensor]:
 
 
 def _forget_gradient(model: nn.Module, forget: LabelledImages, device: torch.device) -> dict[str, Tensor]:
-    """Return the absolute gradient of the forget set's mean loss, by parameter, in evaluation mode."""
+    """Return the absolute gradient of the forget set's mean loss, by parameter that trains, in evaluation mode."""
     model.eval()
-    names, weights = zip(*model.named_parameters(), strict=True)
-    total = [torch.zeros_like(tensor) for tensor in weights]
+    weights = {name: tensor for name, tensor in model.named_parameters() if tensor.requires_grad}
+    total = [torch.zeros_like(tensor) for tensor in weights.values()]
     for images, targets in sweep(forget, device, batch_size=GRADIENT_BATCH_SIZE):
         loss = sample_losses(model(images).logits, targets).sum() / len(forget)
-        for so_far, part in zip(total, torch.autograd.grad(loss, weights, allow_unused=True), strict=True):
+        gradients = torch.autograd.grad(loss, list(weights.values()), allow_unused=True)
+        for so_far, part in zip(total, gradients, strict=True):
             # A layer that the forward pass leaves out has none.
             if part is not None:
                 so_far.add_(part)
-    return {name: tensor.abs() for name, tensor in zip(names, total, strict=True)}
+    return {name: tensor.abs() for name, tensor in zip(weights, total, strict=True)}
