@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 import torch
 from accelerate import Accelerator
+from accelerate.utils import DistributedDataParallelKwargs
 from torch import Tensor, nn
 from tqdm import tqdm
 
@@ -135,6 +136,8 @@ def run_loop(
             objective.restore(extra)
         else:
             objective.begin(model)
+        # Somebody else's forward pass may leave a layer out, for whose gradient the processes would wait.
+        accelerator.ddp_handler = DistributedDataParallelKwargs(find_unused_parameters=model.card.factory is not None)
         wrapped = accelerator.prepare(model)
         optimizer = accelerator.prepare(optimizer)
         for step in _steps(accelerator, first, settings):
