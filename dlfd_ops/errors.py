@@ -40,3 +40,9 @@ class CheckFailed(DlfdError):
 
 class Diverged(BadInput):
     """A model whose losses are no numbers: trained or unlearned at too high a rate."""
+
+
+def machine_failure(error: OSError) -> BadInput:
+    """Return a failure of the machine (permissions, a full disk) as bad input; a file's name may be somebody's."""
+    reason = error.strerror or type(error).__name__
+    return BadInput("files must be readable and writable", received=reason, remedy="check the disk")

@@ -9,7 +9,7 @@ from typing import Any, NoReturn, TypeVar
 
 import click
 
-from dlfd_ops.errors import BadInput, DlfdError
+from dlfd_ops.errors import BadInput, DlfdError, machine_failure
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -42,8 +42,7 @@ class OneLineErrors(click.Group):
             click.echo("error: interrupted; run the command again", err=True)
             sys.exit(1)
         except OSError as error:
-            reason = error.strerror or type(error).__name__
-            _fail(BadInput("files must be readable and writable", received=reason, remedy="check the disk"))
+            _fail(machine_failure(error))
         sys.exit(status if isinstance(status, int) else 0)
 
 

@@ -62,7 +62,7 @@ def save_weights(state: Mapping[str, Any], path: Path, *, mode: int = 0o644) -> 
         mode: permission bits of the file.
 
     Raises:
-        BadInput: it holds something else than tensors.
+        BadInput: it holds something else than tensors, or the disk is full.
     """
     others = [name for name, value in state.items() if not isinstance(value, Tensor)]
     if others:
@@ -75,8 +75,13 @@ def save_weights(state: Mapping[str, Any], path: Path, *, mode: int = 0o644) -> 
     tensors = {
         name: tensor.detach().cpu().clone(memory_format=torch.contiguous_format) for name, tensor in state.items()
     }
-    with atomic_path(path, mode=mode) as temporary:
-        save_file(tensors, temporary)
+    try:
+        with atomic_path(path, mode=mode) as temporary:
+            save_file(tensors, temporary)
+    except SafetensorError as error:  # what it makes of an OSError
+        raise BadInput(
+            f"{path} must be writable", received=" ".join(str(error).split())[:160], remedy="check the disk"
+        ) from error
 
 
 def load_weights(model: Classifier, path: Path, *, remedy: str) -> None:

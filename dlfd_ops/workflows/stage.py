@@ -9,8 +9,9 @@ import logging
 import sys
 from collections.abc import Callable
 from importlib import import_module
+from typing import NoReturn
 
-from dlfd_ops.errors import DlfdError
+from dlfd_ops.errors import DlfdError, machine_failure
 from dlfd_ops.params import Params, load_params
 
 FUNCTIONS = {"audit": "report"}
@@ -26,8 +27,14 @@ def run_stage(stage: Callable[[Params], object]) -> None:
     try:
         stage(load_params())
     except DlfdError as error:
-        sys.stderr.write(f"error: {error}\n")
-        sys.exit(error.exit_status)
+        _fail(error)
+    except OSError as error:
+        _fail(machine_failure(error))
+
+
+def _fail(error: DlfdError) -> NoReturn:
+    sys.stderr.write(f"error: {error}\n")
+    sys.exit(error.exit_status)
 
 
 if __name__ == "__main__":

@@ -1,0 +1,54 @@
+"""How a stage ends: a user's error and a failure of the machine are one line."""
+
+from __future__ import annotations
+
+import resource
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+import torch
+
+from dlfd_ops.errors import BadInput
+from dlfd_ops.models.checkpoint import save_weights
+from dlfd_ops.params import Params
+from dlfd_ops.workflows.stage import run_stage
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+
+
+@contextmanager
+def full_disk() -> Iterator[None]:
+    """Let no file grow beyond a kilobyte inside the block."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1024, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+def test_a_full_disk_is_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A stage that can't write says so and exits with 2."""
+    monkeypatch.chdir(REPOSITORY)
+
+    def stage(params: Params) -> None:
+        with full_disk():
+            (tmp_path / "file").write_bytes(bytes(5000))
+
+    with pytest.raises(SystemExit) as ended:
+        run_stage(stage)
+    assert ended.value.code == 2
+    assert capsys.readouterr().err == (
+        "error: files must be readable and writable; received File too large; check the disk\n"
+    )
+
+
+def test_weights_that_do_not_fit_on_the_disk_are_bad_input(tmp_path: Path) -> None:
+    """Safetensors' own error becomes ours, and nothing half written stays."""
+    with full_disk(), pytest.raises(BadInput, match="must be writable"):
+        save_weights({"weight": torch.zeros(5000)}, tmp_path / "weights.safetensors")
+    assert list(tmp_path.iterdir()) == []
