@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import os
 import resource
+import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 import torch
+import yaml
 
 from dlfd_ops.errors import BadInput
 from dlfd_ops.models.checkpoint import save_weights
@@ -52,3 +56,35 @@ def test_weights_that_do_not_fit_on_the_disk_are_bad_input(tmp_path: Path) -> No
     with full_disk(), pytest.raises(BadInput, match="must be writable"):
         save_weights({"weight": torch.zeros(5000)}, tmp_path / "weights.safetensors")
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("pipeline", "stage"),
+    [("dvc.yaml", "train"), ("dvc.yaml", "unlearn"), ("pipelines/benchmark/dvc.yaml", "retrain")],
+)
+def test_a_launched_stage_tells_an_error_once(pipeline: str, stage: str, tmp_path: Path) -> None:
+    """The launcher does not add a traceback of its own to the one line of a user's error."""
+    for name in ("pipelines", "configs"):
+        (tmp_path / name).symlink_to(REPOSITORY / name)
+    params = yaml.safe_load((REPOSITORY / "params.yaml").read_text())
+    params["train"]["epochs"] = 0
+    (tmp_path / "params.yaml").write_text(yaml.safe_dump(params))
+    command = yaml.safe_load((REPOSITORY / pipeline).read_text())["stages"][stage]["cmd"].replace("\\$", "$")
+    done = subprocess.run(
+        command,
+        shell=True,
+        cwd=tmp_path,
+        env={
+            **os.environ,
+            "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+            "PYTHONPATH": str(REPOSITORY),
+        },
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+    assert done.returncode != 0
+    (line,) = (line for line in done.stderr.splitlines() if line)
+    assert line.startswith("error: ")
+    assert "train.epochs" in line
