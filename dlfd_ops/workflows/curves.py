@@ -56,7 +56,7 @@ class CurveRecorder:
     def _take(self, line: str) -> None:
         try:
             entry = json.loads(line)
-        except ValueError:
+            if entry["key"] == self._key:
+                self._rows[entry["step"]] = entry["metrics"]
+        except (ValueError, KeyError, TypeError):
             return  # the last line of a killed run may be torn; its step runs again
-        if entry["key"] == self._key:
-            self._rows[entry["step"]] = entry["metrics"]

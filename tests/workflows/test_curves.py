@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from dlfd_ops.workflows.curves import CurveRecorder
 
 
@@ -29,3 +31,14 @@ def test_rows_of_other_inputs_are_dropped(tmp_path: Path) -> None:
     recorder.on_step(1, {"loss": 1.0})
     recorder.write(tmp_path / "curve.csv")
     assert (tmp_path / "curve.csv").read_text() == "step,loss\n1,1\n"
+
+
+@pytest.mark.parametrize("line", ["", "{", "[1]", "1", "null", '{"step": 1}', '{"key": "key", "step": 1}'])
+def test_a_damaged_line_is_dropped(line: str, tmp_path: Path) -> None:
+    """A line that is no row costs that row, whatever JSON it is."""
+    journal = tmp_path / "curve.jsonl"
+    journal.write_text(f"{line}\n")
+    recorder = CurveRecorder(journal, "key")
+    recorder.on_step(2, {"loss": 1.0})
+    recorder.write(tmp_path / "curve.csv")
+    assert (tmp_path / "curve.csv").read_text() == "step,loss\n2,1\n"
