@@ -45,7 +45,8 @@ def atomic_path(path: Path, *, mode: int = 0o644) -> Iterator[Path]:
 def replaced_folder(out: Path) -> Iterator[Path]:
     """Yield an empty folder that takes the place of ``out`` when the block succeeds, and goes when it does not.
 
-    A run killed while it works leaves ``.<name>.*.tmp`` beside ``out``, and ``out`` as it was.
+    A run killed while it works leaves ``.<name>.*.tmp`` beside ``out``, and ``out`` as it was. Killed between the two
+    renames of the end it leaves no ``out``: both folders lie in there, and the run must be started again.
     """
     out.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=out.parent, prefix=f".{out.name}.", suffix=".tmp") as scratch:
