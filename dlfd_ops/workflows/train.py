@@ -8,6 +8,7 @@ from pathlib import Path
 from dlfd_ops.data.manifest import read_manifest
 from dlfd_ops.files import write_text
 from dlfd_ops.params import Params
+from dlfd_ops.training.launch import start_accelerator
 from dlfd_ops.workflows.adopt import adopt
 from dlfd_ops.workflows.fitting import fit
 from dlfd_ops.workflows.layout import Layout
@@ -24,7 +25,8 @@ def train(params: Params, root: Path = Path()) -> None:
     data = manifest.split("train")
     factory = params.train.factory
     if factory is not None and factory.weights is not None:
-        adopt(params, data, root / factory.weights, root)
+        if start_accelerator().is_main_process:
+            adopt(params, data, root / factory.weights, root)
         return
     fitted = fit(params, data, "original", "training.csv", root)
     if fitted.is_main_process:

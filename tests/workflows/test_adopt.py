@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -100,6 +101,16 @@ def test_the_original_is_taken_as_it_is(module: str) -> None:
     assert model.card.classes == {"tone": ("dark", "bright")}
     assert json.loads(Path("metrics/train.json").read_text()) == {"seconds": None, "accuracy": 1.0}
     assert read_seconds(Path("metrics/train.json")) is None
+
+
+def test_one_process_of_several_adopts(module: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Under a profile of several processes the others leave the files alone."""
+    params = make_params(module)
+    prepare(params)
+    monkeypatch.setattr("dlfd_ops.workflows.train.start_accelerator", lambda: SimpleNamespace(is_main_process=False))
+    train(params)
+    assert not Path("models/original").exists()
+    assert not Path("metrics/train.json").exists()
 
 
 @pytest.mark.parametrize(
