@@ -201,11 +201,6 @@ class Chain:
         return next((problem for problem in self.problems if not problem.recoverable), None)
 
 
-def check_chain(lines: Iterable[bytes], expected_head: str | None) -> list[Problem]:
-    """Return what does not hold in a ledger, see :func:`read_chain`."""
-    return list(read_chain(lines, expected_head).problems)
-
-
 def read_chain(lines: Iterable[bytes], expected_head: str | None) -> Chain:
     """Read the lines of a ledger and check each, by itself and against the one before.
 

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from dlfd_ops.errors import BadInput
 from dlfd_ops.evaluation.curves import rounded_list
-from dlfd_ops.evaluation.membership import Losses, Roc, roc
+from dlfd_ops.evaluation.membership import Losses
 
 REFERENCE_SETS = ("forget", "validation", "test")
 """Those that a reference model is asked about."""
@@ -126,21 +126,6 @@ def rmia_scores(
     ratio = -target - _log_marginal(references, offline_a)
     needed = np.sort(-population - _log_marginal(population_references, offline_a)) + math.log(gamma)
     return np.searchsorted(needed, ratio, side="right") / population.size
-
-
-def roc_of_scores(members: Losses, unseen: Losses) -> Roc:
-    """Return the ROC of the attack that calls a sample a member when its score is at least a threshold.
-
-    AUC and rates do not depend on the sizes of the two sets, so none is thinned out to balance them.
-
-    Args:
-        members: (M,) finite scores of samples that the original was trained on.
-        unseen: (U,) finite scores of samples that no model was trained on, U at least 1.
-
-    Raises:
-        BadInput: a score is not finite, or ``unseen`` is empty.
-    """
-    return roc(-members, -unseen)
 
 
 def _log_marginal(references: Losses, offline_a: float) -> NDArray[np.float64]:

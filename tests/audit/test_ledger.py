@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dlfd_ops.audit.chain import GENESIS, MAX_PROBLEMS, Event, Problem, check_chain
+from dlfd_ops.audit.chain import GENESIS, MAX_PROBLEMS, Event, Problem, read_chain
 from dlfd_ops.audit.ledger import Ledger
 from dlfd_ops.digest import canonical_json, sha256_json
 from dlfd_ops.errors import BadInput, CheckFailed
@@ -53,7 +53,7 @@ HEAD = json.loads(LINES[-1])["hash"]
 
 def problems(content: bytes, expected_head: str | None = HEAD) -> list[Problem]:
     """Check the bytes of a ledger."""
-    return check_chain(content.splitlines(keepends=True), expected_head)
+    return list(read_chain(content.splitlines(keepends=True), expected_head).problems)
 
 
 @pytest.fixture
@@ -233,7 +233,7 @@ def test_a_missing_line_is_reported_where_it_is_missing() -> None:
 )
 def test_hostile_lines_are_problems_not_crashes(line: bytes) -> None:
     """Whatever JSON can be bent into is reported as a line that is no event."""
-    found = check_chain([line, LINES[1]], None)
+    found = read_chain([line, LINES[1]], None).problems
     assert found[0].line == 1
     assert found[0].rule == "a line must be an event"
 
@@ -251,7 +251,7 @@ def test_hostile_lines_are_problems_not_crashes(line: bytes) -> None:
 )
 def test_another_spelling_of_the_same_content_is_found(old: bytes, new: bytes) -> None:
     """The hash is over the bytes: one event has one spelling."""
-    (problem,) = check_chain([LINES[0].replace(old, new), *LINES[1:]], HEAD)
+    (problem,) = read_chain([LINES[0].replace(old, new), *LINES[1:]], HEAD).problems
     assert (problem.line, problem.rule) == (1, "an event's hash must be that of its content")
 
 

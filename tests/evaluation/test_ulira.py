@@ -10,8 +10,7 @@ from numpy.typing import NDArray
 from scipy.stats import norm
 
 from dlfd_ops.errors import BadInput
-from dlfd_ops.evaluation.membership import Losses
-from dlfd_ops.evaluation.reference_attacks import roc_of_scores
+from dlfd_ops.evaluation.membership import Losses, roc
 from dlfd_ops.evaluation.ulira import logit_confidence, ulira_scores
 
 
@@ -29,7 +28,7 @@ def _shadows(count: int, samples: int, *, shift: float, seed: int) -> tuple[Loss
 def test_the_attack_is_as_good_as_the_gap_allows(count: int, shift: float) -> None:
     """The best test of unit normals ``shift`` apart has an AUC of Phi(shift / sqrt 2); few shadows lose some."""
     shadows, forgot, forgetting, never = _shadows(count, 3000, shift=shift, seed=1)
-    auc = roc_of_scores(ulira_scores(forgetting, shadows, forgot), ulira_scores(never, shadows, forgot)).auc
+    auc = roc(-ulira_scores(forgetting, shadows, forgot), -ulira_scores(never, shadows, forgot)).auc
     best = norm.cdf(shift / math.sqrt(2))
     assert best - 0.05 < auc < best + 0.015
 
