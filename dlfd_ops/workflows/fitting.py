@@ -125,3 +125,8 @@ def loop_settings(params: Params, plan: BatchPlan, title: str) -> LoopSettings:
         seed=params.base.seed,
         precision=params.base.precision,
     )
+
+
+def recipe_digest(params: Params) -> str:
+    """Return the digest of how a model is trained: the sections ``base`` and ``train``, but for when it is saved."""
+    return sha256_json([params.base.model_dump(), params.train.model_dump(exclude={"checkpoint_every"})])

@@ -6,11 +6,12 @@ from pathlib import Path
 
 from dlfd_ops.data.manifest import read_manifest
 from dlfd_ops.deletion.forget_list import read_forget_list
+from dlfd_ops.errors import BadInput
 from dlfd_ops.evaluation.report import judge_model
-from dlfd_ops.evaluation.results import RetrainedRecord, write_retrained
+from dlfd_ops.evaluation.results import RetrainedRecord, read_json, write_retrained
 from dlfd_ops.params import Params
 from dlfd_ops.workflows.evaluate import load_sets, settings_digest
-from dlfd_ops.workflows.fitting import fit
+from dlfd_ops.workflows.fitting import fit, recipe_digest
 from dlfd_ops.workflows.layout import Layout
 from dlfd_ops.workflows.references import train_references
 
@@ -21,9 +22,10 @@ def retrain(params: Params, root: Path = Path()) -> None:
     Writes ``models/retrained`` and ``metrics/retrained.json``.
 
     Raises:
-        BadInput: an input is missing or damaged, or a label does not fit.
+        BadInput: an input is missing or damaged, a label does not fit, or the original was trained by another recipe.
     """
     layout = Layout(root)
+    _check_recipe(params, layout)
     manifest, forget_list = read_manifest(layout.manifest), read_forget_list(layout.forget_list)
     retain = manifest.split("train").without(forget_list.cumulative_ids)
     fitted = fit(params, retain, "retrained", "retraining.csv", root)
@@ -49,3 +51,15 @@ def retrain(params: Params, root: Path = Path()) -> None:
         references,
     )
     write_retrained(record, layout.metrics("retrained"))
+
+
+def _check_recipe(params: Params, layout: Layout) -> None:
+    """Refuse a yardstick made in another way than the original; of one trained elsewhere nobody knows the way."""
+    path = layout.metrics("train")
+    recorded = read_json(path).get("recipe") if path.exists() else None
+    if recorded not in (None, recipe_digest(params)):
+        raise BadInput(
+            "the retrained model must be trained as the original was",
+            received="other sections base or train in params.yaml",
+            remedy="put back what they said then, or train a new original (docs/registry.md)",
+        )

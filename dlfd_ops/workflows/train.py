@@ -10,7 +10,7 @@ from dlfd_ops.files import write_text
 from dlfd_ops.params import Params
 from dlfd_ops.training.launch import start_accelerator
 from dlfd_ops.workflows.adopt import adopt
-from dlfd_ops.workflows.fitting import fit
+from dlfd_ops.workflows.fitting import fit, recipe_digest
 from dlfd_ops.workflows.layout import Layout
 
 
@@ -30,6 +30,11 @@ def train(params: Params, root: Path = Path()) -> None:
         return
     fitted = fit(params, data, "original", "training.csv", root)
     if fitted.is_main_process:
-        # The requests whose data were gone: the original never saw them, so they need no forgetting.
-        facts = {"seconds": round(fitted.seconds, 3), "without": list(manifest.info.suppressed_requests)}
+        facts = {
+            "seconds": round(fitted.seconds, 3),
+            # The requests whose data were gone: the original never saw them, so they need no forgetting.
+            "without": list(manifest.info.suppressed_requests),
+            # A model that is retrained to compare is trained alike; a frozen stage does not see the parameters change.
+            "recipe": recipe_digest(params),
+        }
         write_text(layout.metrics("train"), json.dumps(facts) + "\n")
