@@ -38,7 +38,7 @@ class UnlearningStep:
         forget: this process's share of the forget batch.
         anchor: this process's share of a batch of people that the original never trained on.
         step: from 0.
-        progress: of the run, from 0 to below 1.
+        num_steps: of the whole run.
         push: whether to push the forget set away (the dynamic schedule); otherwise only repair. Always, for a method
             that does not use the probe.
     """
@@ -47,8 +47,13 @@ class UnlearningStep:
     forget: Batch
     anchor: Batch
     step: int
-    progress: float
+    num_steps: int
     push: bool
+
+    @property
+    def progress(self) -> float:
+        """Of the run, from 0 to below 1."""
+        return self.step / self.num_steps
 
 
 @dataclass(frozen=True)

@@ -101,7 +101,7 @@ class UnlearningObjective(Objective):
                 forget=self._forget.batch(step, **self._share),
                 anchor=self._anchor.batch(step, **self._share),
                 step=step,
-                progress=step / self._num_steps,
+                num_steps=self._num_steps,
                 push=push,
             ),
         )

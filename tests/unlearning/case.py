@@ -115,7 +115,7 @@ class Case:
             Batch(to_unit(data.images[:8]), data.targets[:8], torch.arange(8))
             for data in (self.retain, self.forget, self.anchor)
         )
-        return UnlearningStep(retain, forget, anchor, step=number, progress=number / STEPS, push=push)
+        return UnlearningStep(retain, forget, anchor, step=number, num_steps=STEPS, push=push)
 
     def loss(self, method: UnlearningMethod, model: nn.Module, number: int, *, push: bool = True) -> torch.Tensor:
         """Return the loss of one step, dropout drawn alike."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -134,6 +135,8 @@ def test_unsir_impairs_and_then_repairs(case: Case) -> None:
     method.prepare(model)
     assert not torch.isclose(method.loss(model, case.step(STEPS // 2 - 1)).loss, plain)
     assert torch.isclose(method.loss(model, case.step(STEPS // 2)).loss, plain)
+    short = replace(case.step(0), num_steps=1)
+    assert torch.isclose(method.loss(model, short).loss, plain), "a run of one step repairs"
 
 
 def test_salun_leaves_alone_what_is_frozen_already(make_case: Callable[..., Case], tmp_path: Path) -> None:
@@ -188,6 +191,13 @@ def test_scrub_alternates(case: Case) -> None:
         metrics = method.loss(case.model.train(), case.step(number)).metrics
         phases.append("max" if "forget" in metrics else "min")
     assert phases == ["max", "min"] * 3 + ["min"] * 4
+
+
+@pytest.mark.parametrize("rounds", [STEPS, STEPS * 2])
+def test_a_round_of_scrub_that_is_one_step_short_repairs(rounds: int, case: Case) -> None:
+    """However few steps there are for a round, its last one is on the retain set."""
+    method = case.method("scrub", scrub={"rounds": rounds, "max_rounds": rounds})
+    assert all("retain" in method.loss(case.model.train(), case.step(number)).metrics for number in range(STEPS))
 
 
 def test_scrub_moves_away_on_forget_and_toward_on_retain(case: Case) -> None:

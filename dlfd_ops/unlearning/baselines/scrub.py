@@ -26,8 +26,8 @@ class Scrub(UnlearningMethod):
     """Alternate steps away from the original on the forget set with steps toward it on the retain set, then rewind.
 
     SCRUB+R of Kurmanji, Triantafillou, Hayes & Triantafillou, "Towards Unbounded Machine Unlearning" (NeurIPS 2023,
-    arXiv 2302.09880). The run has several rounds. The first rounds begin with a max phase, all end with a min phase,
-    which minimise, with T the original and S the model,
+    arXiv 2302.09880). The run has several rounds. The first rounds begin with a max phase, all end with a min phase of
+    one step at least, which minimise, with T the original and S the model,
 
         max:  -KL(T(x) || S(x)) over forget
         min:  a * KL(T(x) || S(x)) + c * loss(x, y) over retain
@@ -49,12 +49,12 @@ class Scrub(UnlearningMethod):
 
     def loss(self, model: nn.Module, step: UnlearningStep) -> StepLoss:
         """Return the loss of the phase that the step is in."""
-        # Nudged, because 0.6 * 5 must be in round 3 on every machine.
-        number, position = divmod(step.progress * self._settings.rounds + 1e-9, 1)
+        number, position = self._place(step.step, step.num_steps)
         if number > self._round:
             self._keep(unwrapped(model))
-            self._round = int(number)
-        if number < self._settings.max_rounds and position < self._settings.max_share:
+            self._round = number
+        ends, _ = self._place(step.step + 1, step.num_steps)
+        if number < self._settings.max_rounds and position < self._settings.max_share and ends == number:
             away = self._distance(model(step.forget.images).logits, step.forget.images)
             return StepLoss(-away, {"forget": away.detach()})
         logits = model(step.retain.images).logits
@@ -93,6 +93,12 @@ class Scrub(UnlearningMethod):
             if kind == _KEPT:
                 index, _, name = rest.partition(".")
                 self._kept[int(index)][name] = tensor
+
+    def _place(self, step: int, num_steps: int) -> tuple[int, float]:
+        """Return the round of a step, and how far into it the step begins."""
+        # Nudged, because 0.6 * 5 must be in round 3 on every machine.
+        number, position = divmod(step / num_steps * self._settings.rounds + 1e-9, 1)
+        return int(number), position
 
     def _keep(self, model: nn.Module) -> None:
         self._kept.append({name: tensor.detach().cpu().clone() for name, tensor in model.state_dict().items()})

@@ -58,8 +58,11 @@ class Unsir(UnlearningMethod):
         self._noise = noise.detach()
 
     def loss(self, model: nn.Module, step: UnlearningStep) -> StepLoss:
-        """Return the mean loss of noise and retain batch in the first part of the run, of the retain batch after it."""
-        if step.progress >= self._settings.impair_share:
+        """Return the mean loss of noise and retain batch in the first part of the run, of the retain batch after it.
+
+        The last step repairs, however short the run is.
+        """
+        if step.progress >= self._settings.impair_share or step.step == step.num_steps - 1:
             logits = model(step.retain.images).logits
             return StepLoss(sample_losses(logits, step.retain.targets).mean(), {})
         rows = step.forget.indices % len(self._noise)
