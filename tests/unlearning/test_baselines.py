@@ -43,7 +43,7 @@ def test_neg_grad_stands_still_while_the_schedule_rests(case: Case, tmp_path: Pa
     case.run(case.method("neg_grad"), case.model, tmp_path / "rests")
     assert changed(before, case.model) == set()
     method = case.method("neg_grad")
-    case.loss(method, case.model, 0).backward()
+    case.loss(method, case.model, 0).backward()  # type: ignore[no-untyped-call]
     method.before_update(case.model)
     assert all(parameter.grad is not None for parameter in case.model.parameters())
     case.loss(method, case.model, 1, push=False)
