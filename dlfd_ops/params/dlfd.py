@@ -57,10 +57,9 @@ class AnchoredSection(Section):
     """Weight of the difference in difficulty (0 to 1) beside the cosine distance, in the transport's cost."""
     refresh_every: Annotated[int, Field(ge=1)]
     """Optimiser steps after which the model in the making is asked anew about the partners."""
-    batch_norm: Literal["recomputed", "moving", "frozen"]
-    """``moving``: batch statistics in a step, running ones follow. ``recomputed``: so, and after the last step those of
-    the whole retain set take their place. ``frozen``: the original's statistics throughout; processes then agree
-    exactly, and the learning rate must be about ten times smaller."""
+    batch_norm: Literal["moving", "frozen"]
+    """``moving``: batch statistics in a step, running ones follow. ``frozen``: the original's statistics throughout;
+    processes then agree exactly, and the learning rate must be about ten times smaller."""
 
 
 class PublishedSection(Section):

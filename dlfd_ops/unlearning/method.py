@@ -62,15 +62,13 @@ class Resources:
 
     Attributes:
         original: the model before unlearning, frozen, in evaluation mode, on the device.
-        retain: the retain set; uint8 images on the CPU or the device, like those of the other sets.
-        forget: the forget set.
+        forget: the forget set; uint8 images on the CPU or the device, like those of ``unseen``.
         unseen: people of the anchor set whom no step sees, so that they stay strangers to the model in the making.
         device: where the batches are.
         seed: for draws of its own.
     """
 
     original: Classifier
-    retain: LabelledImages
     forget: LabelledImages
     unseen: LabelledImages
     device: torch.device

@@ -100,9 +100,7 @@ def build_objective(
     settings, seed, device = params.unlearn, params.base.seed, accelerator.device
     original = copy.deepcopy(parent).to(device).eval().requires_grad_(False)
     set_precision(original, params.base.precision)
-    resources = Resources(
-        original=original, retain=sets.retain, forget=sets.forget, unseen=sets.unseen, device=device, seed=seed
-    )
+    resources = Resources(original=original, forget=sets.forget, unseen=sets.unseen, device=device, seed=seed)
     plan = BatchPlan(len(sets.retain), settings.batch_size, seed)
     num_steps = settings.epochs * plan.steps_per_epoch
     if (drawn := num_steps * settings.forget_batch_size) < len(sets.forget):

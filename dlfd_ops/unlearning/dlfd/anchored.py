@@ -12,7 +12,6 @@ from dlfd_ops.models.classifier import Output
 from dlfd_ops.models.losses import sample_losses
 from dlfd_ops.training.distributed import from_first, unwrapped
 from dlfd_ops.training.loop import StepLoss
-from dlfd_ops.unlearning.batch_norm import move_batch_norm, recompute_batch_norm
 from dlfd_ops.unlearning.divergence import divergence
 from dlfd_ops.unlearning.dlfd.partners import Seen, draw_partners, rank_share
 from dlfd_ops.unlearning.method import Resources, UnlearningMethod, UnlearningStep
@@ -44,7 +43,7 @@ class AnchoredDlfd(UnlearningMethod):
     people from easy ones, where memory hides that in the image itself.
 
     Dropout is off. Batch-norm statistics move by default: with frozen ones an overfitted model comes apart within some
-    twenty steps unless the learning rate is very small. After the last step they are taken over the retain set once.
+    twenty steps unless the learning rate is very small.
     """
 
     training_mode = False
@@ -61,8 +60,8 @@ class AnchoredDlfd(UnlearningMethod):
         """Return the objective of one step."""
         if step.step and step.step % self._settings.refresh_every == 0:
             self._refresh(unwrapped(model))
-        if self._settings.batch_norm != "frozen":
-            move_batch_norm(model)
+        if self._settings.batch_norm == "moving":
+            _move_batch_norm(model)
         retain, anchor = step.retain.images, step.anchor.images
         logits = logits_of(model, *([retain, anchor, step.forget.images] if step.push else [retain, anchor]))
         parts = {"retain": self._distillation(logits[0], retain), "anchor": self._distillation(logits[1], anchor)}
@@ -72,11 +71,6 @@ class AnchoredDlfd(UnlearningMethod):
             parts["forget"] = divergence(taught, logits[2], multi_label=self._multi_label)
             total = total + self._settings.forget_weight * parts["forget"]
         return StepLoss(total, {name: value.detach() for name, value in parts.items()})
-
-    def finish(self, model: nn.Module) -> None:
-        """Take the statistics of batch norm over the retain set."""
-        if self._settings.batch_norm == "recomputed":
-            recompute_batch_norm(model, self._resources.retain, self._resources.device)
 
     def state(self) -> dict[str, Tensor]:
         """Return the partners, and what the model was last found to say of them."""
@@ -128,3 +122,9 @@ def _look(model: nn.Module, data: LabelledImages, device: torch.device, *, mirro
     """Return features and logits of all samples, on the CPU."""
     views = [model(images.flip(3) if mirror else images) for images, _ in sweep(data, device)]
     return Output(*(torch.cat([part.float().cpu() for part in parts]) for parts in zip(*views, strict=True)))
+
+
+def _move_batch_norm(model: nn.Module) -> None:
+    for module in model.modules():
+        if isinstance(module, nn.modules.batchnorm._BatchNorm):
+            module.train()
