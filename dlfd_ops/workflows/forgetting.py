@@ -102,13 +102,8 @@ def build_objective(
     set_precision(original, params.base.precision)
     resources = Resources(original=original, forget=sets.forget, unseen=sets.unseen, device=device, seed=seed)
     plan = BatchPlan(len(sets.retain), settings.batch_size, seed)
-    num_steps = settings.epochs * plan.steps_per_epoch
-    if (drawn := num_steps * settings.forget_batch_size) < len(sets.forget):
-        _LOGGER.warning(
-            "only %d of %d photos to forget are drawn in unlearn.epochs; raise it, or unlearn.forget_batch_size",
-            drawn,
-            len(sets.forget),
-        )
+    loop = _loop_settings(params, plan)
+    _warn_of_undrawn(loop.num_steps * settings.forget_batch_size, len(sets.forget))
     objective = UnlearningObjective(
         build_method(settings, resources),
         retain=Source.on(device, sets.retain, plan),
@@ -116,11 +111,20 @@ def build_objective(
         anchor=Source.on(device, sets.anchor, BatchPlan(len(sets.anchor), settings.anchor_batch_size, seed + 2)),
         probe=_probe(params, sets, accelerator),
         schedule=DynamicForgetting(threshold=settings.probe.threshold, every=settings.probe.every),
-        num_steps=num_steps,
+        num_steps=loop.num_steps,
         rank=accelerator.process_index,
         num_processes=accelerator.num_processes,
     )
-    return objective, _loop_settings(params, plan)
+    return objective, loop
+
+
+def _warn_of_undrawn(drawn: int, to_forget: int) -> None:
+    if drawn < to_forget:
+        _LOGGER.warning(
+            "only %d of %d photos to forget are drawn in unlearn.epochs; raise it, or unlearn.forget_batch_size",
+            drawn,
+            to_forget,
+        )
 
 
 def _unseen_ids(anchor: Manifest, share: float) -> set[str]:
