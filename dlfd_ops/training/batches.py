@@ -95,9 +95,9 @@ def share(batch: Tensor, rank: int, num_processes: int) -> Tensor:
 
     A batch that does not divide evenly loses its last few samples, so that a mean over processes is the mean over
     the batch. One with fewer samples than there are processes is dealt out in turn, again and again: an empty part has
-    no mean.
+    no mean. A part of one sample holds it twice, which is the same mean: batch norm has no statistics over one value.
     """
-    if len(batch) < num_processes:
-        return batch[rank % len(batch)][None]
-    size = len(batch) // num_processes
-    return batch[rank * size : (rank + 1) * size]
+    size = max(1, len(batch) // num_processes)
+    first = rank * size % len(batch)
+    part = batch[first : first + size]
+    return part.repeat(2) if size == 1 else part

@@ -7,7 +7,6 @@ kept without the weights. What the original said about single people can't, and 
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated
@@ -18,8 +17,8 @@ from dlfd_ops.data.manifest import Manifest
 from dlfd_ops.deletion.requests import KeyedHash
 from dlfd_ops.digest import sha256_set
 from dlfd_ops.errors import BadInput
-from dlfd_ops.files import read_bounded, replaced_folder, write_text
-from dlfd_ops.models.checkpoint import CARD, WEIGHTS, weights_digest
+from dlfd_ops.files import read_bounded, write_text
+from dlfd_ops.models.checkpoint import WEIGHTS, weights_digest
 
 RECORD = "erased.json"
 KEPT_METRICS = ("accuracy", "accuracy_validation", "loss", "ece")
@@ -46,6 +45,8 @@ class Retired(BaseModel):
 def retire(folder: Path, metrics: Mapping[str, float], manifest: Manifest) -> None:
     """Put a record in the place of a model's weights; its card stays. A folder that is retired already stays so.
 
+    The record comes first: killed before the weights are gone, the next run finds both and completes it.
+
     Args:
         folder: of the model.
         metrics: its numbers, as the evaluation measured them on ``manifest``.
@@ -55,10 +56,8 @@ def retire(folder: Path, metrics: Mapping[str, float], manifest: Manifest) -> No
         return
     kept = {name: metrics[name] for name in KEPT_METRICS if name in metrics}
     record = Retired(weights_digest=weights_digest(folder), metrics=kept, measured_on=photos_digest(manifest))
-    with replaced_folder(folder) as new:
-        if (folder / CARD).exists():
-            shutil.copyfile(folder / CARD, new / CARD)
-        write_text(new / RECORD, record.model_dump_json(indent=2) + "\n")
+    write_text(folder / RECORD, record.model_dump_json(indent=2) + "\n")
+    (folder / WEIGHTS).unlink()
 
 
 def read_retired(folder: Path) -> Retired | None:

@@ -67,6 +67,11 @@ def tiny_trunk() -> tuple[nn.Module, int]:
     ), 8
 
 
+def flat_trunk() -> tuple[nn.Module, int]:
+    """Return a trunk whose last map is one pixel wide, as that of a small image is: batch norm wants two of them."""
+    return nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Conv2d(3, 8, 1), nn.BatchNorm2d(8), nn.ReLU(), nn.Flatten()), 8
+
+
 class PowerCut(UnlearningObjective):
     """Fails at a step, as a killed process would."""
 
@@ -85,6 +90,13 @@ class Case:
     Attributes:
         probes: how often the probe has run.
         found: what it finds.
+
+    Args:
+        make_images: fixture.
+        make_classifier: fixture.
+        labels: of the model.
+        architecture: of the model.
+        photos: to forget.
     """
 
     def __init__(
@@ -92,13 +104,16 @@ class Case:
         make_images: Callable[..., LabelledImages],
         make_classifier: Callable[..., FaceClassifier],
         labels: int = 1,
+        *,
+        architecture: str = "tiny",
+        photos: int = 8,
     ) -> None:
         classes = 2 if labels > 1 else 3
         shape = {"labels": labels, "classes": classes, "size": 16}
-        self.model = make_classifier(architecture="tiny", **shape)
+        self.model = make_classifier(architecture=architecture, **shape)
         original = copy.deepcopy(self.model).eval().requires_grad_(False)
         self.retain, self.forget, self.anchor, self.unseen = (
-            make_images(count, seed=seed, **shape) for count, seed in ((40, 1), (8, 2), (20, 3), (12, 4))
+            make_images(count, seed=seed, **shape) for count, seed in ((40, 1), (photos, 2), (20, 3), (12, 4))
         )
         self.resources = Resources(original, self.forget, self.unseen, torch.device("cpu"), seed=0)
         self.probes = 0

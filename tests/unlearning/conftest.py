@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
 import pytest
 
 from dlfd_ops.data.images import LabelledImages
 from dlfd_ops.models.classifier import ARCHITECTURES, FaceClassifier
-from tests.unlearning.case import Case, tiny_trunk
+from tests.unlearning.case import Case, flat_trunk, tiny_trunk
 
 
 @pytest.fixture
@@ -19,7 +20,8 @@ def make_case(
 ) -> Callable[..., Case]:
     """Return a maker of cases with a tiny architecture, single-label or multi-label."""
     monkeypatch.setitem(ARCHITECTURES, "tiny", tiny_trunk)
-    return lambda labels=1: Case(make_images, make_classifier, labels)
+    monkeypatch.setitem(ARCHITECTURES, "flat", flat_trunk)
+    return partial(Case, make_images, make_classifier)
 
 
 @pytest.fixture(params=[1, 3], ids=["single-label", "multi-label"])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import inspect
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -68,6 +69,14 @@ def test_only_a_method_that_asks_for_the_probe_pays_for_it(name: str, case: Case
     """The probe runs at its steps for a method that looks at the push, and never for another."""
     case.run(case.method(name), case.model, tmp_path)
     assert case.probes == (3 if name in DYNAMIC else 0)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_one_photo_can_be_forgotten(name: str, make_case: Callable[..., Case], tmp_path: Path) -> None:
+    """Also by a network over whose last map batch norm has no statistics of one photo."""
+    case = make_case(architecture="flat", photos=1)
+    case.run(case.method(name), case.model, tmp_path)
+    assert all(tensor.isfinite().all() for tensor in weights(case.model).values())
 
 
 @pytest.mark.parametrize("name", DYNAMIC)

@@ -9,7 +9,7 @@ import pytest
 from dlfd_ops.data.manifest import read_manifest
 from dlfd_ops.deletion.parent import Parent, write_parent
 from dlfd_ops.errors import BadInput
-from dlfd_ops.models.checkpoint import save_classifier, weights_digest
+from dlfd_ops.models.checkpoint import WEIGHTS, save_classifier, weights_digest
 from dlfd_ops.workflows.evaluate import evaluate
 from dlfd_ops.workflows.layout import Layout
 from dlfd_ops.workflows.retired import known_digest, read_retired, retire
@@ -44,6 +44,30 @@ def test_the_record_keeps_what_is_about_nobody_who_was_trained_on(template: Tiny
         assert retired is not None
         assert (retired.weights_digest, retired.metrics) == (digest, {"accuracy": 0.75, "loss": 0.6, "ece": 0.1})
     assert known_digest(folder) == digest
+    assert {path.name for path in folder.iterdir()} == {"erased.json", "model.json"}
+
+
+def test_killed_between_the_record_and_the_weights_it_is_completed(
+    template: Tiny, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nobody takes the half for a model; the next run leaves the record alone."""
+    unlink = Path.unlink
+
+    def killed(path: Path, *, missing_ok: bool = False) -> None:
+        if path.name == WEIGHTS:
+            raise KeyboardInterrupt
+        unlink(path, missing_ok=missing_ok)
+
+    tiny = _copy(template, tmp_path / "repository")
+    folder, manifest = Layout(tiny.root).model("original"), read_manifest(Layout(tiny.root).manifest)
+    monkeypatch.setattr(Path, "unlink", killed)
+    with pytest.raises(KeyboardInterrupt):
+        retire(folder, METRICS, manifest)
+    monkeypatch.undo()
+    with pytest.raises(BadInput, match="or the record of erased ones"):
+        read_retired(folder)
+    retire(folder, METRICS, manifest)
+    assert read_retired(folder) is not None
     assert {path.name for path in folder.iterdir()} == {"erased.json", "model.json"}
 
 
