@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
+import subprocess
+import sys
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -103,14 +105,21 @@ def test_the_original_is_taken_as_it_is(module: str) -> None:
     assert read_seconds(Path("metrics/train.json")) is None
 
 
-def test_one_process_of_several_adopts(module: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Under a profile of several processes the others leave the files alone."""
-    params = make_params(module)
-    prepare(params)
-    monkeypatch.setattr("dlfd_ops.workflows.train.start_accelerator", lambda: SimpleNamespace(is_main_process=False))
-    train(params)
-    assert not Path("models/original").exists()
-    assert not Path("metrics/train.json").exists()
+def test_one_process_of_several_adopts(module: str) -> None:
+    """Under a profile of two processes one takes the weights, and the other leaves the files alone."""
+    prepare(make_params(module))
+    launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2"]
+    done = subprocess.run(
+        [*launch, str(REPOSITORY / "pipelines/train.py")],
+        env={**os.environ, "PYTHONPATH": f"{REPOSITORY}{os.pathsep}{Path.cwd()}", "OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert done.stderr.count(f"adopted {module}:build: accuracy 1.0000") == 1
+    assert load_classifier(Path("models/original")).card.architecture == f"{module}:build"
 
 
 @pytest.mark.parametrize(

@@ -14,8 +14,11 @@ from dlfd_ops.data.synthetic_faces.dataset import Recipe, generate
 from dlfd_ops.deletion.forget_list import ForgetList, ForgetRow, SampleCount
 from dlfd_ops.deletion.suppression import append_suppressed
 from dlfd_ops.errors import BadInput
+from dlfd_ops.models.checkpoint import build_classifier
 from dlfd_ops.params import Params, load_params
-from dlfd_ops.workflows.forgetting import load_unlearning_sets
+from dlfd_ops.training.launch import start_accelerator
+from dlfd_ops.workflows.fitting import card_of
+from dlfd_ops.workflows.forgetting import build_objective, load_unlearning_sets
 from dlfd_ops.workflows.layout import Layout
 from dlfd_ops.workflows.prepare import prepare
 from tests.pipeline.project import REPOSITORY, TINY, Project
@@ -71,3 +74,17 @@ def test_a_split_of_nobody_but_those_who_asked_is_refused(params: Params, split:
     wanted = replace(asking(manifest), held_out=everybody)
     with pytest.raises(BadInput, match=f"the {split} split must hold"):
         load_unlearning_sets(params, manifest, wanted)
+
+
+@pytest.mark.parametrize("batch_size", [1, 64])
+def test_photos_that_no_batch_draws_are_warned_of(
+    params: Params, batch_size: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A run too short for the forget list says how many of its photos it leaves out, and a long enough one nothing."""
+    manifest = read_manifest(Layout().manifest)
+    unlearn = params.unlearn.model_copy(update={"batch_size": 256, "forget_batch_size": batch_size})
+    params = params.model_copy(update={"unlearn": unlearn})
+    sets = load_unlearning_sets(params, manifest, asking(manifest))
+    build_objective(params, sets, build_classifier(card_of(params, manifest)), start_accelerator())
+    assert len(sets.forget) > 1
+    assert (f"only 1 of {len(sets.forget)} photos to forget" in caplog.text) == (batch_size == 1)
