@@ -37,12 +37,19 @@ def from_first(value: Tensor) -> Tensor:
 def share_buffers(model: nn.Module) -> None:
     """Give every process the buffers of rank 0 (batch-norm statistics), as a checkpoint holds no others.
 
-    DistributedDataParallel does so before a wrapped pass only, and what a method or the probe asks of the module inside
-    would depend on the process, and on whether the run was resumed.
+    DistributedDataParallel would do so before a wrapped pass only, and what a method or the probe asks of the module
+    inside would depend on the process, and on whether the run was resumed.
     """
-    if not _is_alone():
-        for buffer in model.buffers():
-            dist.broadcast(buffer, src=0)
+    if _is_alone():
+        return
+    kinds: dict[torch.dtype, list[Tensor]] = {}
+    for buffer in model.buffers():
+        kinds.setdefault(buffer.dtype, []).append(buffer)
+    for alike in kinds.values():  # together: a hundred small messages would wait for one another
+        agreed = torch.cat([buffer.flatten() for buffer in alike])
+        dist.broadcast(agreed, src=0)
+        for buffer, value in zip(alike, agreed.split([buffer.numel() for buffer in alike]), strict=True):
+            buffer.copy_(value.view_as(buffer))
 
 
 def unwrapped(model: nn.Module) -> nn.Module:

@@ -136,8 +136,11 @@ def run_loop(
             objective.restore(extra)
         else:
             objective.begin(model)
-        # Somebody else's forward pass may leave a layer out, for whose gradient the processes would wait.
-        accelerator.ddp_handler = DistributedDataParallelKwargs(find_unused_parameters=model.card.factory is not None)
+        accelerator.ddp_handler = DistributedDataParallelKwargs(
+            broadcast_buffers=False,  # share_buffers does, after each step
+            # Somebody else's forward pass may leave a layer out, for whose gradient the processes would wait.
+            find_unused_parameters=model.card.factory is not None,
+        )
         wrapped = accelerator.prepare(model)
         optimizer = accelerator.prepare(optimizer)
         for step in _steps(accelerator, first, settings):
