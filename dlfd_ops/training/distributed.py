@@ -48,7 +48,7 @@ def share_buffers(model: nn.Module) -> None:
     for alike in kinds.values():  # together: a hundred small messages would wait for one another
         agreed = torch.cat([buffer.flatten() for buffer in alike])
         dist.broadcast(agreed, src=0)
-        for buffer, value in zip(alike, agreed.split([buffer.numel() for buffer in alike]), strict=True):
+        for buffer, value in zip(alike, torch.split(agreed, [buffer.numel() for buffer in alike]), strict=True):
             buffer.copy_(value.view_as(buffer))
 
 
