@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from dlfd_ops.digest import sha256_bytes, sha256_json
+from dlfd_ops.digest import canonical_json, sha256_bytes, sha256_json
 
 GENESIS = "0" * 64
 """What the first event names as the hash before it, and the head of an empty ledger."""
@@ -83,6 +83,7 @@ TOPICS: dict[str, str] = {"promoted": "champion", "rolled_back": "champion"}
 ONCE: dict[str, tuple[str, ...]] = {"registered": ("store", "model_name", "version", "run_id")}
 """Kinds told once about the same thing, whatever is told later: registering again cannot launder a changed tag."""
 
+_SECOND = len("2026-01-01T00:00:00")
 _FIELDS: dict[str, type] = {"seq": int, "at": str, "kind": str, "data": dict, "previous": str, "hash": str}
 
 
@@ -160,12 +161,18 @@ def parse_event(line: bytes) -> Event:
     if not line.endswith(b"\n"):
         raise MalformedLineError("a line that ends with a line feed", "a torn one")
     try:
-        value = json.loads(line.decode())
+        value = json.loads(line.decode(), parse_constant=_refuse_constant)
+        if b"\\u" in line:  # written as it is, but for control characters: half a surrogate can't be, nor hashed
+            canonical_json(value).encode()
         if not isinstance(value, dict) or {key: type(item) for key, item in value.items()} != _FIELDS:
             raise MalformedLineError(f"an object with {', '.join(_FIELDS)}", "something else")
     except (ValueError, RecursionError) as error:
         raise MalformedLineError("JSON in UTF-8", "bytes that are none") from error
     return Event(**value)
+
+
+def _refuse_constant(name: str) -> Any:
+    raise ValueError(f"{name} is no JSON")
 
 
 def line_hash(line: bytes, event: Event) -> str | None:
@@ -214,7 +221,7 @@ def read_chain(lines: Iterable[bytes], expected_head: str | None) -> Chain:
     events: list[Event] = []
     problems: list[Problem] = []
     heads = {GENESIS}
-    seq, previous, number, whole = 0, GENESIS, 0, True
+    seq, previous, at, number, whole = 0, GENESIS, "", 0, True
     broken_before: Problem | None = None
     for number, line in enumerate(lines, start=1):
         if broken_before is not None:
@@ -230,11 +237,11 @@ def read_chain(lines: Iterable[bytes], expected_head: str | None) -> Chain:
         known = broken_before is None
         broken_before = None
         if known:
-            problems += _link_problems(event, number, seq + 1, previous)
+            problems += _link_problems(event, number, seq + 1, previous, at)
         computed = line_hash(line, event)
         if event.hash != computed:
             problems.append(_hash_problem(event, number, computed))
-        seq, previous = event.seq, event.hash
+        seq, previous, at = event.seq, event.hash, event.at[:_SECOND]
         heads.add(event.hash)
         events.append(event)
     if broken_before is not None:
@@ -246,12 +253,14 @@ def read_chain(lines: Iterable[bytes], expected_head: str | None) -> Chain:
     return Chain(tuple(events), tuple(problems), whole)
 
 
-def _link_problems(event: Event, line: int, seq: int, previous: str) -> list[Problem]:
+def _link_problems(event: Event, line: int, seq: int, previous: str, at: str) -> list[Problem]:
     found = []
     if event.seq != seq:
         found.append(Problem(line, "events must be numbered without a gap", str(seq), str(event.seq)))
     if event.previous != previous:
         found.append(Problem(line, "an event must name the hash of the one before", previous, event.previous))
+    if event.at[:_SECOND] < at:
+        found.append(Problem(line, "an event must not be earlier than the one before", at, event.at[:_SECOND]))
     return found
 
 

@@ -108,6 +108,21 @@ class Ledger:
         """
         return self._read()[0]
 
+    def trusted(self) -> tuple[Event, ...]:
+        """Return the events of a chain that holds, but for a torn last line, which the next event moves aside.
+
+        Raises:
+            CheckFailed: it does not hold; the first line that is wrong is named.
+        """
+        chain = self.read()
+        if chain.broken is not None:
+            raise CheckFailed(
+                "the ledger must hold before anything is built on it",
+                received=str(chain.broken),
+                remedy="run `dlfd-ops audit verify`, and restore the file from git",
+            )
+        return chain.events
+
     def head(self) -> str:
         """Return the hash of the last event, 64 zeros for an empty ledger: write it down elsewhere as an anchor."""
         events = self.events()
@@ -151,7 +166,11 @@ class Ledger:
         if not events:
             return None
         last = events[-1]
-        if last.hash != last.computed_hash():
+        try:
+            intact = last.hash == last.computed_hash()
+        except ValueError:  # a number beyond all floats, which no event of ours holds
+            intact = False
+        if not intact:
             raise CheckFailed(
                 f"{self.path} line {len(events)} must carry the hash of its content",
                 received="another hash",
@@ -219,9 +238,10 @@ def _same(event: Event, kind: str, data: Mapping[str, Any]) -> bool:
 
 
 def _following(last: Event | None, kind: str, data: dict[str, Any]) -> Event:
+    now = datetime.now(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
     body: dict[str, Any] = {
         "seq": last.seq + 1 if last else 1,
-        "at": datetime.now(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z"),
+        "at": max(now, last.at) if last else now,  # the clocks of two machines differ
         "kind": kind,
         "data": data,
         "previous": last.hash if last else GENESIS,

@@ -29,6 +29,7 @@ from dlfd_ops.audit.evidence import (
     weights_gone,
 )
 from dlfd_ops.audit.timeline import printable
+from dlfd_ops.deletion.parent import Parent
 from dlfd_ops.deletion.requests import DeletionRequest
 from dlfd_ops.deletion.status import received_data
 
@@ -39,9 +40,12 @@ MANIFEST = "data/prepared/manifest.parquet"
 ORIGINAL = "models/original/weights.safetensors"
 UNLEARNED = "models/unlearned/weights.safetensors"
 PARENT = "models/parent/weights.safetensors"
+PINNED = "deletion/parent.json"
 METRICS = "metrics/unlearning.json"
 RECEIPT = "registry/version.json"
 MISSING = "nothing"
+NOT_RECORDED = "seconds."
+"""What names of metrics begin with that the ledger does not hold: how long it took says nothing about the model."""
 
 
 @dataclass(frozen=True)
@@ -59,7 +63,7 @@ class Finding:
     found: str
 
     def __str__(self) -> str:
-        return f"{self.what}: expected {self.expected}, found {self.found}"
+        return printable(f"{self.what}: expected {self.expected}, found {self.found}", limit=2000)
 
 
 @dataclass(frozen=True)
@@ -91,7 +95,9 @@ class Found:
         retired: whether it is that record.
         unlearned: SHA-256 of ``models/unlearned/weights.safetensors``.
         parent: SHA-256 of ``models/parent/weights.safetensors``; None where the original is the parent.
+        pinned: ``deletion/parent.json``.
         forget_list: digest of ``deletion/forget_list.parquet``.
+        to_forget: the requests that the forget list says it fulfils.
         manifest: digest of ``data/prepared/manifest.parquet``.
         receipt: ``registry/version.json``.
         metrics: ``metrics/unlearning.json``, flat.
@@ -103,7 +109,9 @@ class Found:
     retired: bool = False
     unlearned: str | None = None
     parent: str | None = None
+    pinned: Parent | None = None
     forget_list: str | None = None
+    to_forget: Sequence[str] | None = None
     manifest: str | None = None
     receipt: Receipt | None = None
     metrics: Mapping[str, float | None] | None = None
@@ -235,8 +243,13 @@ def _compare_receipt(
         facts_of["manifest_digest"] = version.resolved.manifest_digest
     if version.gate:
         facts_of["gate"] = version.gate
-    closed = {str(event.data["request_id"]) for event in events if event.kind in ("withdrawn", "refused")}
-    return compare_values(RECEIPT, facts_of, receipt.model_dump()) + _compare_coverage(registered, version, closed)
+    receipts = compare_values(RECEIPT, facts_of, receipt.model_dump())
+    return receipts + _compare_coverage(registered, version, closed_requests(events))
+
+
+def closed_requests(events: Sequence[Event]) -> set[str]:
+    """Return the requests that were withdrawn or refused."""
+    return {str(event.data["request_id"]) for event in events if event.kind in ("withdrawn", "refused")}
 
 
 def _compare_parent(registered: Sequence[VersionEvidence], found: str | None) -> Verification:
@@ -283,8 +296,17 @@ def _compare_metrics(
     measured = [fact for _, fact in facts(events, "evaluated", Evaluated) if fact.weights_digest in weights]
     if not measured:
         return Verification(not_checked=(f"{METRICS}: the ledger holds no measurement yet",))
-    results = [compare_values(METRICS, fact.metrics, found or {}) for fact in reversed(measured)]
+    results = [_compare_measurement(fact.metrics, found or {}) for fact in reversed(measured)]
     return next((result for result in results if not result.findings), results[0])
+
+
+def _compare_measurement(expected: Mapping[str, float | None], found: Mapping[str, float | None]) -> Verification:
+    invented = [
+        Finding(f"{METRICS} {printable(name)}", MISSING, printable(value))
+        for name, value in found.items()
+        if name not in expected and not name.startswith(NOT_RECORDED)
+    ]
+    return compare_values(METRICS, expected, found) + Verification(findings=tuple(invented))
 
 
 def _distinct(values: Iterable[str]) -> tuple[str, ...]:

@@ -10,6 +10,7 @@ import csv
 import io
 import itertools
 import json
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -329,5 +330,7 @@ def _check_rows(forget_list: ForgetList) -> None:
     for rows in (forget_list.rows, forget_list.earlier):
         if any(one.sample_id >= other.sample_id for one, other in itertools.pairwise(rows)):
             raise ValueError("rows must be sorted by sample id, each once")
-    if not {request for row in forget_list.rows for request in row.request_ids} <= set(forget_list.counts):
-        raise ValueError("every request of a row must be counted")
+    named = Counter(request for row in forget_list.rows for request in row.request_ids)
+    counted = {request: count.train for request, count in forget_list.counts.items() if count.train}
+    if named != counted:
+        raise ValueError("every request of a row must be counted, and no photo that there is no row of")

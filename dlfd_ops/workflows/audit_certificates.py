@@ -33,8 +33,22 @@ def compare_certificates(layout: Layout, events: Sequence[Event]) -> Verificatio
     Raises:
         BadInput: an event lacks a fact of its kind.
     """
-    certificates, result = _open_all(layout, events)
+    certificates, result = _open_all(layout, events, _newest(events))
     result += _compare_keys(layout, events) + _compare_unrecorded(layout, _newest(events))
+    return result + _compare_content(events, certificates)
+
+
+def compare_certificate(layout: Layout, events: Sequence[Event], model_name: str, version: int) -> Verification:
+    """Compare the certificate of one version with the ledger; it must be there.
+
+    Raises:
+        BadInput: an event lacks a fact of its kind.
+    """
+    path = version_certificate(model_name, version)
+    told = {name: event for name, event in _newest(events).items() if name == path.stem}
+    if not told:
+        return Verification(findings=(Finding(str(path), "a certificate", MISSING),), checked=(str(path),))
+    certificates, result = _open_all(layout, events, told)
     return result + _compare_content(events, certificates)
 
 
@@ -46,7 +60,7 @@ def compare_served(layout: Layout, events: Sequence[Event]) -> Verification:
     Raises:
         BadInput: an event lacks a fact of its kind, or the MLflow store does not answer.
     """
-    opened = _open_all(layout, events)[0].values()
+    opened = _open_all(layout, events, _newest(events))[0].values()
     certificates = [(one, one.statement) for one in opened if isinstance(one.statement, ModelStatement)]
     if not certificates:
         return Verification()
@@ -58,11 +72,13 @@ def _newest(events: Sequence[Event]) -> dict[str, Event]:
     return {event.data["name"]: event for event in events if event.kind == "certified"}
 
 
-def _open_all(layout: Layout, events: Sequence[Event]) -> tuple[dict[str, Signed], Verification]:
-    """Return every certificate that is what the ledger says, by its path, and what is wrong with the others."""
+def _open_all(
+    layout: Layout, events: Sequence[Event], told: Mapping[str, Event]
+) -> tuple[dict[str, Signed], Verification]:
+    """Return the certificates that are what the ledger says, by their paths, and what is wrong with the others."""
     keys, result = _public_keys(layout)
     certificates = {}
-    for name, event in _newest(events).items():
+    for name, event in told.items():
         what = f"{CERTIFICATES}/{name}.json"
         outcome = _open(layout, what, event, events, keys)
         if isinstance(outcome, Finding):
@@ -163,7 +179,10 @@ def _compare_model(
     if outcome.findings:
         # Later events may have overtaken the certificate (the version was measured anew): those before it count too.
         before = events[: position.seq]
-        wanted = model_statement(before, _version(versions(before), statement), known, position)
+        version = _version(versions(before), statement)
+        if version.gated != _version(registered, statement).gated:
+            return outcome  # a verdict is certified with every change of it: an uncertified one was not the stage's
+        wanted = model_statement(before, version, known, position)
         earlier = _compare_statement(what, wanted, statement, events)
         return outcome if earlier.findings else earlier
     return outcome

@@ -17,6 +17,7 @@ from dlfd_ops.audit.ledger import Ledger
 from dlfd_ops.audit.verification import Found
 from dlfd_ops.data.manifest import read_manifest
 from dlfd_ops.deletion.forget_list import read_forget_list
+from dlfd_ops.deletion.parent import read_parent
 from dlfd_ops.deletion.requests import read_requests
 from dlfd_ops.digest import sha256_file
 from dlfd_ops.errors import BadInput
@@ -63,6 +64,7 @@ def read_found(layout: Layout) -> Found:
             damaged[what] = error.strerror or type(error).__name__
         return None
 
+    forget_list = attempt(verification.FORGET_LIST, layout.forget_list, read_forget_list)
     original = layout.model("original")
     retired = (original / RECORD).exists()
     return Found(
@@ -72,7 +74,9 @@ def read_found(layout: Layout) -> Found:
         retired=retired,
         unlearned=attempt(verification.UNLEARNED, layout.root / verification.UNLEARNED, sha256_file),
         parent=attempt(verification.PARENT, layout.root / verification.PARENT, sha256_file),
-        forget_list=attempt(verification.FORGET_LIST, layout.forget_list, lambda path: read_forget_list(path).digest()),
+        pinned=attempt(verification.PINNED, layout.parent, read_parent),
+        forget_list=None if forget_list is None else forget_list.digest(),
+        to_forget=None if forget_list is None else forget_list.request_ids,
         manifest=attempt(verification.MANIFEST, layout.manifest, lambda path: read_manifest(path).digest()),
         receipt=attempt(verification.RECEIPT, layout.receipt, read_receipt),
         metrics=attempt(verification.METRICS, layout.metrics("unlearning"), lambda _: _metrics(layout)),

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from dlfd_ops.audit.chain import GENESIS, Event
 from dlfd_ops.audit.composing import Material
+from dlfd_ops.audit.coverage import compare_coverage
 from dlfd_ops.audit.evidence import VersionEvidence, check_facts, version_in_use, versions
 from dlfd_ops.audit.lineage import Place
 from dlfd_ops.audit.stores import Photos
@@ -57,7 +58,7 @@ def compare_parts(
     except BadInput as error:
         return parts | {"files": unread + Verification(findings=(Finding(LEDGER, error.rule, error.received),))}
     found = read_found(layout)
-    parts["files"] = compare_files(chain.events, found)
+    parts["files"] = compare_files(chain.events, found) + compare_coverage(chain.events, found)
     parts["certificates"] = compare_certificates(layout, chain.events)
     parts["stores"] = compare_stores(layout, chain.events)
     parts["registry"] = (

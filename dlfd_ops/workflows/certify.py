@@ -75,12 +75,12 @@ def certify_version(
     Raises:
         BadInput: the ledger does not hold every event of its making, the store does not answer, the model's files are
             missing from it, or the signing key is not at hand.
-        CheckFailed: the certificate that stands there was tampered with, or one was lost.
+        CheckFailed: the ledger's chain is broken, the certificate that stands there was tampered with, or one was lost.
     """
     ledger = Ledger(layout.ledger)
     issuer = Issuer(layout.root, ledger)
     path = version_certificate(version.model_name, version.version)
-    events = ledger.events()
+    events = ledger.trusted()
     evidence = _evidence_of(version, versions(events))
     standing = issuer.standing(path)
     known = None if standing is None else about_version(standing)
@@ -100,11 +100,12 @@ def certify_request(request_id: str, root: Path = Path()) -> RequestCertified:
 
     Raises:
         BadInput: there is no such request, the version has no certificate, or the signing key is not at hand.
-        CheckFailed: the request is not fulfilled, or a certificate was tampered with or lost.
+        CheckFailed: the ledger's chain is broken, the request is not fulfilled, or a certificate was tampered with or
+            lost.
     """
     layout = Layout(root)
     ledger = open_ledger(layout)
-    events = ledger.events()
+    events = ledger.trusted()
     status = status_of(request_id, request_statuses(events))
     issuer = Issuer(root, ledger)
     path = request_certificate(request_id)

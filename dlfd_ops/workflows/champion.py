@@ -178,13 +178,7 @@ def open_champion(params: Params, root: Path) -> Iterator[Champion]:
         )
     store = open_store(root)
     with store.lock(LOCK):
-        chain = ledger.read()
-        if chain.broken is not None:
-            raise CheckFailed(
-                "the ledger must hold before anything is added to it",
-                received=str(chain.broken),
-                remedy="run `dlfd-ops audit verify`, and restore the file from git",
-            )
+        events = ledger.trusted()
         aliases = read_aliases(store, model_name)
         if aliases is None:
             raise BadInput(
@@ -192,7 +186,7 @@ def open_champion(params: Params, root: Path) -> Iterator[Champion]:
                 received="no such model",
                 remedy="run `dvc repro` to register it, or check MLFLOW_TRACKING_URI",
             )
-        yield Champion(store, model_name, ledger, Serving.of(chain.events, model_name, store.description), aliases)
+        yield Champion(store, model_name, ledger, Serving.of(events, model_name, store.description), aliases)
 
 
 def failed_rules(serving: Serving, version: int) -> tuple[str, ...]:

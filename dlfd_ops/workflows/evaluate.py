@@ -257,7 +257,8 @@ def _write_csv(path: Path, header: Sequence[str], rows: Iterable[Sequence[object
 
 
 def _record(metrics: Metrics, evaluated: Evaluated, forgotten: Forgotten, layout: Layout) -> None:
-    judged = {name: metrics[name] for name in (ORIGINAL, PARENT, UNLEARNED, NEWEST) if name in metrics}
+    # How long it took says nothing about the model.
+    judged = {name: values for name, values in metrics.items() if name != "seconds"}
     Ledger(layout.ledger).append(
         "evaluated",
         {

@@ -174,12 +174,13 @@ def status_of(request_id: str, statuses: Mapping[str, RequestStatus]) -> Request
 
 
 def recorded_events(ledger: Ledger) -> list[Event]:
-    """Return the events of a ledger, each of which states the facts of its kind.
+    """Return the events of a ledger whose chain holds, each of which states the facts of its kind.
 
     Raises:
-        BadInput: the ledger can't be read, or an event lacks a fact.
+        BadInput: an event lacks a fact.
+        CheckFailed: the chain is broken.
     """
-    events = ledger.events()
+    events = list(ledger.trusted())
     check_facts(events)
     return events
 

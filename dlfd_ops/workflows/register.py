@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Literal
 
+from dlfd_ops.audit.coverage import Coverage
 from dlfd_ops.audit.evidence import Receipt
 from dlfd_ops.audit.ledger import Ledger
 from dlfd_ops.data.manifest import Manifest, read_manifest
@@ -79,10 +80,13 @@ def register(params: Params, root: Path = Path()) -> Receipt:
 
     Raises:
         BadInput: an input is missing or damaged, the store does not answer, or the signing key is not at hand.
-        CheckFailed: the packaged model does not answer as the model does, or a certificate was tampered with.
+        CheckFailed: the ledger's chain is broken, the pinned parent covers a request that it has not forgotten by the
+            ledger, the packaged model does not answer as the model does, or a certificate was tampered with.
     """
     layout = Layout(root)
     inputs = _read_inputs(layout, params.register_.policy)
+    parent_weights = inputs.parent.weights_digest or inputs.digests[ORIGINAL]
+    Coverage.of(Ledger(layout.ledger).trusted()).check_covers(inputs.parent.covers, parent_weights)
     store = open_store(root)
     registry = Registry(store, store.experiment_id(experiment_name(params)), params.register_.model_name)
     with store.lock(LOCK):

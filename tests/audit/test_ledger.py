@@ -30,13 +30,13 @@ for number in range(50):
 """
 
 
-def chain(count: int) -> list[bytes]:
-    """Return the lines of an intact ledger of ``count`` events."""
+def chain(count: int, at: str = "2026-01-05T12:00:00.000000Z", *, last: str | None = None) -> list[bytes]:
+    """Return the lines of an intact ledger of ``count`` events, all of one moment but for the last."""
     lines, previous = [], GENESIS
     for seq in range(1, count + 1):
         body: dict[str, Any] = {
             "seq": seq,
-            "at": "2026-01-05T12:00:00.000000Z",
+            "at": last if last is not None and seq == count else at,
             "kind": "acknowledged",
             "data": {"request_id": f"req-{seq:012x}", "note": "ö"},
             "previous": previous,
@@ -227,9 +227,10 @@ def test_a_missing_line_is_reported_where_it_is_missing() -> None:
         b'{"data":{"x":NaN}}\n',
         LINES[0].replace(b'"seq":1', b'"seq":true'),
         LINES[0].decode().encode("utf-16"),
+        LINES[0].replace("ö".encode(), b"\\ud800"),
         b"\n",
     ],
-    ids=["deep", "huge", "nan", "bool", "utf-16", "blank"],
+    ids=["deep", "huge", "nan", "bool", "utf-16", "half a surrogate", "blank"],
 )
 def test_hostile_lines_are_problems_not_crashes(line: bytes) -> None:
     """Whatever JSON can be bent into is reported as a line that is no event."""
@@ -243,16 +244,40 @@ def test_hostile_lines_are_problems_not_crashes(line: bytes) -> None:
     [
         (b'"note"', b'"note":"","note"'),
         ("ö".encode(), b"\\u00f6"),
-        ("ö".encode(), b"\\ud800"),
         (b'"hash":', b'"hash": '),
         (b'"seq":1}', b'"seq":1 }'),
     ],
-    ids=["repeated key", "escape", "lone surrogate", "space in the hash", "space elsewhere"],
+    ids=["repeated key", "escape", "space in the hash", "space elsewhere"],
 )
 def test_another_spelling_of_the_same_content_is_found(old: bytes, new: bytes) -> None:
     """The hash is over the bytes: one event has one spelling."""
     (problem,) = read_chain([LINES[0].replace(old, new), *LINES[1:]], HEAD).problems
     assert (problem.line, problem.rule) == (1, "an event's hash must be that of its content")
+
+
+def test_time_does_not_run_backwards() -> None:
+    """A clock that was set back would make a late answer timely; it is found, in whichever order the rest stands."""
+    assert read_chain(chain(3, last="2026-01-05T12:00:00Z"), None).problems == ()
+    (problem,) = read_chain(chain(3, last="2026-01-05T11:59:59.999999Z"), None).problems
+    assert (problem.line, problem.rule) == (3, "an event must not be earlier than the one before")
+
+
+def test_an_event_is_dated_no_earlier_than_the_last_one(ledger: Ledger) -> None:
+    """The clock of this machine may be behind that of the one which wrote before."""
+    ledger.path.parent.mkdir(parents=True)
+    ledger.path.write_bytes(b"".join(chain(1, "2999-01-01T00:00:00.000000Z")))
+    assert ledger.append("withdrawn", {"request_id": "a"}).at == "2999-01-01T00:00:00.000000Z"
+    assert ledger.verify() == []
+
+
+def test_only_a_chain_that_holds_is_trusted(ledger: Ledger) -> None:
+    """A torn last line is mended by the next event; any other change is refused with its line."""
+    ledger.path.parent.mkdir(parents=True)
+    ledger.path.write_bytes(CONTENT + LINES[0][:20])
+    assert len(ledger.trusted()) == len(LINES)
+    ledger.path.write_bytes(CONTENT.replace(b"ack", b"hack", 1))
+    with pytest.raises(CheckFailed, match="must hold before anything is built on it; received line 1"):
+        ledger.trusted()
 
 
 def test_a_fact_that_looks_like_a_hash_is_no_hash(ledger: Ledger) -> None:

@@ -22,6 +22,7 @@ from dlfd_ops.deletion.requests import DeletionRequest
 from dlfd_ops.deletion.status import received_data
 
 WEIGHTS = "models/unlearned/weights.safetensors"
+NUMBERS = {"original.mia_auc": 0.75, "unlearned.mia_auc": 0.53, "retrained.mia_auc": 0.5}
 
 
 @pytest.fixture
@@ -51,7 +52,7 @@ def found(receipt: Receipt, requests: list[DeletionRequest]) -> Found:
         forget_list="c" * 64,
         manifest="d" * 64,
         receipt=receipt,
-        metrics={"original.mia_auc": 0.75, "unlearned.mia_auc": 0.53, "retrained.mia_auc": 0.5},
+        metrics={**NUMBERS, "seconds.unlearn": 3.5},
         requests=requests,
     )
 
@@ -73,9 +74,10 @@ def test_an_untouched_repository_agrees(history: Ledger, found: Found) -> None:
         ({"forget_list": "0" * 64}, "deletion/forget_list.parquet"),
         ({"manifest": "0" * 64}, "data/prepared/manifest.parquet"),
         (
-            {"metrics": {"original.mia_auc": 0.75, "unlearned.mia_auc": 0.5}},
+            {"metrics": {**NUMBERS, "unlearned.mia_auc": 0.5}},
             "metrics/unlearning.json unlearned.mia_auc",
         ),
+        ({"metrics": {**NUMBERS, "unlearned.rmia_auc": 0.5}}, "metrics/unlearning.json unlearned.rmia_auc"),
         ({"metrics": None}, "metrics/unlearning.json original.mia_auc"),
         ({"receipt": None}, "registry/version.json"),
         ({"requests": None}, "deletion/requests.csv req-00000000000a"),

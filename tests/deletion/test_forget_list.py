@@ -195,7 +195,8 @@ def test_rounds_that_leave_nobody_are_bad_input(manifest: Manifest) -> None:
 def test_what_is_written_is_read_back(tmp_path_factory: pytest.TempPathFactory, asked: dict[str, set[str]]) -> None:
     """Rows, counts and digest survive the file."""
     rows = tuple(ForgetRow(key, tuple(sorted(ids))) for key, ids in sorted(asked.items()))
-    written = ForgetList(rows, {name: SampleCount(len(rows), 1) for name in "xyz"}, earlier=rows[::2], held_out=("h",))
+    counts = {name: SampleCount(sum(name in ids for ids in asked.values()), 1) for name in "xyz"}
+    written = ForgetList(rows, counts, earlier=rows[::2], held_out=("h",))
     path = tmp_path_factory.mktemp("list") / "forget_list.parquet"
     write_forget_list(path, written)
     assert read_forget_list(path) == written
@@ -213,7 +214,9 @@ def test_the_digest_tells_lists_apart(manifest: Manifest) -> None:
     assert resolve([one, two, *batch], manifest, Parent()).digest() != digest
 
 
-@pytest.mark.parametrize("damage", ["missing", "no parquet", "foreign", "repeated", "uncounted"])
+@pytest.mark.parametrize(
+    "damage", ["missing", "no parquet", "foreign", "repeated", "uncounted", "miscounted", "claimed"]
+)
 def test_a_damaged_forget_list_is_bad_input(tmp_path: Path, damage: str) -> None:
     """A missing, foreign or inconsistent file is bad input with the remedy."""
     path = tmp_path / "forget_list.parquet"
@@ -226,6 +229,10 @@ def test_a_damaged_forget_list_is_bad_input(tmp_path: Path, damage: str) -> None
         write_forget_list(path, ForgetList((row, row), {"x": SampleCount(2, 0)}))
     elif damage == "uncounted":
         write_forget_list(path, ForgetList((row,), {"y": SampleCount(1, 0)}))
+    elif damage == "miscounted":
+        write_forget_list(path, ForgetList((row,), {"x": SampleCount(2, 0)}))
+    elif damage == "claimed":
+        write_forget_list(path, ForgetList((row,), {"x": SampleCount(1, 0), "y": SampleCount(1, 0)}))
     with pytest.raises(BadInput, match="run the forget_list stage"):
         read_forget_list(path)
 

@@ -1,4 +1,4 @@
-"""A repository with a lineage of versions, in a real ledger and a real store; without the models' files."""
+"""A repository with a lineage of certified versions, in a real ledger and a real store; each model is a few bytes."""
 
 from __future__ import annotations
 
@@ -6,12 +6,18 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from dlfd_ops.audit.certificates import Issuer, version_certificate
+from dlfd_ops.audit.certifying import SERVED_FILE, Registration, end_of, model_statement
 from dlfd_ops.audit.chain import Event
+from dlfd_ops.audit.evidence import versions
 from dlfd_ops.audit.ledger import Ledger
+from dlfd_ops.files import write_bytes
 from dlfd_ops.params import Params, load_params
 from dlfd_ops.tracking.aliases import read_aliases
 from dlfd_ops.tracking.registry import Registry, registration_key
+from dlfd_ops.tracking.serving import served_model
 from dlfd_ops.tracking.store import Store, open_store
+from dlfd_ops.tracking.versions import read_version, record_certificate
 
 PARAMS: Params = load_params(Path(__file__).parents[2] / "params.yaml")
 NAME = PARAMS.register_.model_name
@@ -62,10 +68,14 @@ class Lineage:
         run_id = store.client.create_run(store.experiment_id("dlfd-test")).info.run_id
         method = {"method": "dlfd", "params_digest": "e" * 64, "git_commit": "f" * 40}
         registered = {**named, **made, "run_id": run_id, "store": store.description, "provenance": {}}
+        listed = {"request_ids": list(requests), "forget_list_digest": forget_list}
+        measured = {"weights_digest": weights, "forget_list_digest": forget_list}
         self.ledger.append_all(
             [
                 *(("received", _received(request_id)) for request_id in requests),
+                ("resolved", {**listed, "forget_count": 1, "manifest_digest": "d" * 64}),
                 ("unlearned", {**made, **method, "parent_weights_digest": f"{parent:064x}"}),
+                ("evaluated", {**measured, "metrics": {"unlearned.mia_auc": 0.5}}),
                 ("registered", registered),
                 ("gated", {**named, "passed": passed, "rules": [rule]}),
             ]
@@ -74,15 +84,31 @@ class Lineage:
             "dlfd.method": "dlfd",
             "dlfd.request_ids": ",".join(requests),
             "dlfd.forget_list_digest": forget_list,
+            "dlfd.forget_count": "1",
+            "dlfd.manifest_digest": "d" * 64,
             "dlfd.weights_digest": weights,
             "dlfd.gate": "passed" if passed else "failed",
             "dlfd.registration_key": registration_key(
                 NAME, method="dlfd", weights_digest=weights, forget_list_digest=forget_list, requests=",".join(requests)
             ),
         }
-        created = store.client.create_model_version(NAME, source="file:///nothing", run_id=run_id, tags=tags)
+        model = self.root / "artifacts" / str(number)
+        write_bytes(model / SERVED_FILE, b"a model")
+        created = store.client.create_model_version(NAME, source=model.resolve().as_uri(), run_id=run_id, tags=tags)
         assert int(created.version) == number
         Registry(store, "0", NAME).point_candidate()
+        self._certify(number, parent)
+
+    def _certify(self, number: int, parent: int) -> None:
+        events = self.ledger.events()
+        version = versions(events)[-1]
+        served, registered = served_model(self.store, NAME, number, SERVED_FILE), read_version(self.store, NAME, number)
+        assert served is not None
+        assert registered is not None
+        registration = Registration(served.file, served.folder, None, parent, "3" * 64)
+        statement = model_statement(events, version, registration, end_of(events))
+        _, digest = Issuer(self.root, self.ledger).issue(version_certificate(NAME, number), statement, [])
+        record_certificate(self.store, registered, digest)
 
 
 def make_lineage(root: Path) -> Lineage:

@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import date
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -23,7 +24,7 @@ from dlfd_ops.cli.audit import audit
 from dlfd_ops.cli.output import OneLineErrors
 from dlfd_ops.data.identity import load_key
 from dlfd_ops.data.manifest import Manifest, ManifestInfo, write_manifest
-from dlfd_ops.deletion.forget_list import ForgetList, ForgetRow, SampleCount, write_forget_list
+from dlfd_ops.deletion.forget_list import ForgetList, ForgetRow, SampleCount, read_forget_list, write_forget_list
 from dlfd_ops.deletion.parent import Parent, write_parent
 from dlfd_ops.deletion.requests import DeletionRequest, Target, derive_request_id, read_requests, write_requests
 from dlfd_ops.deletion.status import received_data
@@ -45,6 +46,7 @@ PARAMS = load_params(Path(__file__).parents[2] / "params.yaml")
 PROVENANCE = {"dlfd.git_commit": "c" * 40, "dlfd.git_dirty": "false", "dlfd.dvc_lock_digest": "d" * 64}
 NAME = PARAMS.register_.model_name
 KEY_ID = "0123456789abcdef"
+OTHER = "req-00000000000b"
 SPLITS = ("train", "train", "anchor", "validation", "test")
 METRICS = {
     "original": {"accuracy": 0.47, "mia_auc": 0.75, "nomus": 0.51},
@@ -108,6 +110,15 @@ def test_what_the_register_stage_leaves_agrees(evaluated: Path, tmp_path: Path) 
     assert f"MLflow {NAME} version 2" in outcome.checked
 
 
+def test_a_parent_that_covers_more_than_the_ledger_says_registers_nothing(evaluated: Path, tmp_path: Path) -> None:
+    """Else one edit of a file would fulfil a request that never was on a forget list."""
+    root = _copy(evaluated, tmp_path / "repository")
+    write_parent(root / "deletion/parent.json", Parent(covers=(OTHER,)))
+    with pytest.raises(CheckFailed, match=f"may cover only requests .* received {OTHER}"):
+        register(PARAMS, root)
+    assert not (root / "registry/version.json").exists()
+
+
 def _edit_ledger(root: Path) -> None:
     path = root / "audit/ledger.jsonl"
     path.write_text(path.read_text().replace('"gdpr"', '"ccpa"', 1))
@@ -146,6 +157,25 @@ def _edit_receipt(root: Path) -> None:
     _write_json(path, json.loads(path.read_text()) | {"run_id": "another"})
 
 
+def _pin(parent: Parent) -> Callable[[Path], None]:
+    def tamper(root: Path) -> None:
+        write_parent(root / "deletion/parent.json", parent)
+
+    return tamper
+
+
+def _claim_request(root: Path) -> None:
+    path = root / "deletion/forget_list.parquet"
+    found = read_forget_list(path)
+    write_forget_list(path, replace(found, counts=found.counts | {OTHER: SampleCount(0, 2)}))
+
+
+def _invent_number(root: Path) -> None:
+    path = root / "metrics/unlearning.json"
+    metrics = json.loads(path.read_text())
+    _write_json(path, metrics | {"unlearned": metrics["unlearned"] | {"rmia_auc": 0.5}})
+
+
 def _tag(version: int, name: str, value: str) -> Callable[[Path], None]:
     def tamper(root: Path) -> None:
         _client(root).set_model_version_tag(NAME, str(version), name, value)
@@ -173,6 +203,10 @@ def _delete(version: int) -> Callable[[Path], None]:
         (_other_manifest, "data/prepared/manifest.parquet"),
         (_replace("deletion/requests.csv", b"x"), "deletion/requests.csv"),
         (_replace("metrics/unlearning.json", b"{}"), "metrics/unlearning.json original.accuracy"),
+        (_invent_number, "metrics/unlearning.json unlearned.rmia_auc"),
+        (_claim_request, "deletion/forget_list.parquet requests"),
+        (_pin(Parent(covers=(OTHER,))), "deletion/parent.json covers"),
+        (_pin(Parent(excluded=(OTHER,))), "deletion/parent.json excluded"),
         (_edit_receipt, "registry/version.json run_id"),
         (_replace("registry/version.json", b"{}"), "registry/version.json"),
         (_tag(2, "dlfd.gate", "failed"), f"MLflow {NAME} version 2 dlfd.gate"),

@@ -112,6 +112,22 @@ def test_another_verdict_is_certified_anew(repository: Path) -> None:
     assert digests == [first, second]
 
 
+def test_a_verdict_that_nobody_certified_is_found(repository: Path) -> None:
+    """A line of the ledger is written without a key; the certificate is not, and the older verdict is no excuse."""
+    gated = next(event for event in ledger_of(repository).events() if event.kind == "gated")
+    ledger_of(repository).append("gated", {**gated.data, "passed": not gated.data["passed"]})
+    assert f"{CERTIFICATE} predicate.gate.passed" in {finding.what for finding in verify(repository).findings}
+
+
+def test_nothing_is_certified_from_a_broken_chain(repository: Path) -> None:
+    """Neither a version nor a request: an edited date would come out signed."""
+    path = ledger_of(repository).path
+    path.write_text(path.read_text().replace('"gdpr"', '"ccpa"', 1))
+    for attempt in (lambda: certify(repository), lambda: certify_request("req-00000000000b", repository)):
+        with pytest.raises(CheckFailed, match=r"the ledger must hold .* line 1"):
+            attempt()
+
+
 def test_registering_again_launders_nothing(repository: Path) -> None:
     """A model that was changed in the store keeps the digest of the first certificate, and is found."""
     found = read_version(open_store(repository), NAME, 2)

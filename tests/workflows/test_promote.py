@@ -96,6 +96,17 @@ def test_a_version_that_failed_is_refused_with_its_rules(lineage: Lineage) -> No
     assert lineage.moves() == []
 
 
+def test_a_verdict_that_nobody_certified_promotes_nothing(lineage: Lineage) -> None:
+    """Ledger, tag and alias say that it passed; the signed certificate does not, and that is the one with a key."""
+    judged = next(e.data for e in reversed(lineage.ledger.events()) if e.kind == "gated" and e.data["version"] == 4)
+    lineage.ledger.append("gated", {**judged, "passed": True, "rules": []})
+    lineage.store.client.set_model_version_tag(NAME, "4", "dlfd.gate", "passed")
+    lineage.point("candidate", 4)
+    with pytest.raises(CheckFailed, match=r"certificate of version 4 .* must say what the ledger says"):
+        promote(PARAMS, lineage.root)
+    assert lineage.moves() == []
+
+
 def test_force_is_recorded_and_shows_red(lineage: Lineage) -> None:
     """The reason and the broken rules stand in the ledger, and in the page, escaped and red."""
     reason = "The <b>old</b> one leaks; \N{LATIN SMALL LETTER E WITH ACUTE}t\N{LATIN SMALL LETTER E WITH ACUTE} 2026"

@@ -364,7 +364,9 @@ def test_numbers_of_something_else_do_not_pass(
 def test_a_request_that_the_forget_list_lacks_fails_the_gate(registered: tuple[Path, Receipt, str]) -> None:
     """Filed after the list was drawn up: its id and its photo are left out, and the version is no candidate."""
     root, _, _ = registered
-    shorter = ForgetList(FORGET_LIST.rows[:1], FORGET_LIST.counts)
+    rows = FORGET_LIST.rows[:1]
+    counts = {name: SampleCount(sum(name in row.request_ids for row in rows), 0) for name in FORGET_LIST.counts}
+    shorter = ForgetList(rows, counts)
     write_forget_list(root / "deletion/forget_list.parquet", shorter)
     write_requests(root / "deletion/requests.csv", [*INTAKE, LATER])
     write_evaluated(replace(evaluated(root), forget_list_digest=shorter.digest()), root / "metrics/evaluated.json")

@@ -1,0 +1,125 @@
+"""Which requests a model has forgotten, as the events of the ledger explain it, and no file beside them."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+
+from dlfd_ops.audit.chain import Event
+from dlfd_ops.audit.evidence import Erased, Registered, Resolved, Unlearned, VersionEvidence, facts, versions
+from dlfd_ops.audit.timeline import printable
+from dlfd_ops.audit.verification import FORGET_LIST, LEDGER, PINNED, Finding, Found, Verification, closed_requests
+from dlfd_ops.errors import CheckFailed
+
+
+@dataclass(frozen=True)
+class Coverage:
+    """What the ledger says about who was to be forgotten.
+
+    Attributes:
+        resolved: digest of a forget list -> the requests that it was made of.
+        registered: digest of weights -> the requests that the versions with them have forgotten.
+        unlearned: digest of weights that an unlearning made -> of those that it started from.
+        erased: requests whose data are gone: an original that is trained afterwards never knew them.
+    """
+
+    resolved: Mapping[str, Collection[str]]
+    registered: Mapping[str, Collection[str]]
+    unlearned: Mapping[str, str]
+    erased: Collection[str]
+
+    @classmethod
+    def of(cls, events: Sequence[Event]) -> Coverage:
+        """Return what the events say.
+
+        Raises:
+            BadInput: an event lacks a fact of its kind.
+        """
+        resolved: dict[str, set[str]] = {}
+        for _, listed in facts(events, "resolved", Resolved):
+            resolved.setdefault(listed.forget_list_digest, set()).update(listed.request_ids)
+        registered: dict[str, set[str]] = {}
+        for _, version in facts(events, "registered", Registered):
+            registered.setdefault(version.weights_digest, set()).update(version.request_ids)
+        unlearned = {
+            fact.weights_digest: fact.parent_weights_digest for _, fact in facts(events, "unlearned", Unlearned)
+        }
+        erased = {request_id for _, fact in facts(events, "erased", Erased) for request_id in fact.request_ids}
+        return cls(resolved, registered, unlearned, erased)
+
+    def covered(self, weights_digest: str) -> Collection[str]:
+        """Return the requests that these weights have forgotten; of a trained model, those that it never knew."""
+        if weights_digest in self.registered or weights_digest in self.unlearned:
+            return self.registered.get(weights_digest, ())
+        return self.erased
+
+    def unexplained(self, version: VersionEvidence) -> list[str]:
+        """Return the requests of a version that neither its forget list nor its parent accounts for, sorted."""
+        registered = version.registered
+        asked = self.resolved.get(registered.forget_list_digest, ())
+        parent = self.unlearned.get(registered.weights_digest)
+        return sorted({*registered.request_ids}.difference(asked, () if parent is None else self.covered(parent)))
+
+    def check_covers(self, covers: Collection[str], weights_digest: str) -> None:
+        """Check that a pinned parent has forgotten what it is said to have forgotten.
+
+        Args:
+            covers: requests, as the pin says.
+            weights_digest: of the parent.
+
+        Raises:
+            CheckFailed: the ledger does not say so of one of them.
+        """
+        more = sorted({*covers}.difference(self.covered(weights_digest)))
+        if more:
+            raise CheckFailed(
+                "the pinned parent may cover only requests that the ledger says it has forgotten",
+                received=f"{more[0]}" + (f" and {len(more) - 1} more" if len(more) > 1 else ""),
+                remedy="run `dlfd-ops audit verify`, and restore deletion/parent.json with dvc checkout",
+            )
+
+
+def compare_coverage(events: Sequence[Event], found: Found) -> Verification:
+    """Compare what versions, the pinned parent and the forget list are said to forget with what the ledger explains.
+
+    Raises:
+        BadInput: an event lacks a fact of its kind.
+    """
+    coverage = Coverage.of(events)
+    more = _of_versions(coverage, versions(events)) | _of_pinned(coverage, events, found) | _of_list(coverage, found)
+    findings = tuple(
+        Finding(f"{what} {name}", expected, ", ".join(map(printable, sorted(ids))))
+        for (what, name, expected), ids in more.items()
+        if ids
+    )
+    return Verification(findings=findings, checked=(PINNED,) if found.pinned else ())
+
+
+_Claims = dict[tuple[str, str, str], Collection[str]]
+"""Of what, which part, and what its requests should be -> those that are not."""
+
+
+def _of_versions(coverage: Coverage, registered: Sequence[VersionEvidence]) -> _Claims:
+    expected = "requests of its forget list and of its parent"
+    return {
+        (LEDGER, f"registration of version {one.registered.version}", expected): coverage.unexplained(one)
+        for one in registered
+    }
+
+
+def _of_pinned(coverage: Coverage, events: Sequence[Event], found: Found) -> _Claims:
+    if found.pinned is None:
+        return {}
+    weights = found.pinned.weights_digest or found.original
+    covered = coverage.covered(weights) if weights else ()
+    return {
+        (PINNED, "covers", "requests that its parent has forgotten"): {*found.pinned.covers}.difference(covered),
+        (PINNED, "excluded", "requests that were closed"): {*found.pinned.excluded} - closed_requests(events),
+    }
+
+
+def _of_list(coverage: Coverage, found: Found) -> _Claims:
+    asked = coverage.resolved.get(found.forget_list or "")
+    more = {*(found.to_forget or ())}.difference(asked or ())
+    # A list that the ledger does not know differs already.
+    return {(FORGET_LIST, "requests", "those that it was resolved from"): more if asked is not None else ()}
