@@ -10,6 +10,7 @@ import hashlib
 import hmac
 import os
 import secrets
+import unicodedata
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -22,6 +23,19 @@ KEY_ID_FILE = Path("deletion/key_id.txt")
 MIN_KEY_BYTES = 32
 _MAX_FILE_BYTES = 4096
 _KEY_ID_DIGITS = 16
+
+
+def composed(text: str) -> str:
+    """Return ``text`` in Unicode's normal form C: one spelling of all that Unicode calls equivalent.
+
+    An accented letter may be one code point, or a letter and its accent, as file systems and archives of macOS have it.
+    """
+    return unicodedata.normalize("NFC", text)
+
+
+def canonical_name(raw: str) -> str:
+    """Return a person's raw name as it is compared and hashed: composed, without white space around it."""
+    return composed(raw).strip()
 
 
 @dataclass(frozen=True)
@@ -56,9 +70,9 @@ class SecretKey:
         return self._keyed_hash(b"sample:" + content)
 
     def subject_key(self, raw: str) -> str:
-        """Return the keyed hash of a person's raw name, 64 hex digits."""
+        """Return the keyed hash of a person's raw name, 64 hex digits; the same for every spelling of it."""
         # surrogatepass: a folder name that is no UTF-8 reaches us with surrogates and must still have a hash.
-        return self._keyed_hash(b"subject:" + raw.encode("utf-8", "surrogatepass"))
+        return self._keyed_hash(b"subject:" + canonical_name(raw).encode("utf-8", "surrogatepass"))
 
     def object_key(self, name: str) -> str:
         """Return the keyed hash by which a receipt names a stored object, 64 hex digits."""

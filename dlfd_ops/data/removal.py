@@ -3,7 +3,8 @@
 A table is any ``.csv`` or ``.txt`` file of the source. A row belongs to a photo when a cell holds the photo's path, or
 the end of it ("000001.jpg" for "img_align_celeba/000001.jpg"), or when the source's adapter read the photo from it.
 A line of a ``.txt`` file is cut at white space; as a path may hold some, the whole line is compared first.
-A row that the adapter refused is somebody's all the same.
+A row that the adapter refused is somebody's all the same. Where no file is called exactly as a row says, its other
+spellings in Unicode count: archives of macOS take accented letters apart.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from typing import NamedTuple
 
 from dlfd_ops.data.adapters import Source, SourceRecord
 from dlfd_ops.data.adapters.adapter import IMAGE_SUFFIXES
-from dlfd_ops.data.identity import SecretKey
+from dlfd_ops.data.identity import SecretKey, composed
 from dlfd_ops.data.problems import BadRow
 from dlfd_ops.errors import BadInput
 from dlfd_ops.files import atomic_path, read_bounded
@@ -72,12 +73,13 @@ def find_photos(
         sample_ids: keyed hashes of files.
         named: the rows that name the people to erase, see :func:`rows_naming`.
     """
-    theirs = {_photo_of(row) for row in named}
+    paths, theirs = list_files(root), {_photo_of(row) for row in named}
+    respelled = {composed(path) for path in theirs.difference(paths)}
     found = []
-    for path in list_files(root):
+    for path in paths:
         content = (root / path).read_bytes()
         sample_id = key.sample_id(content)
-        if path in theirs or sample_id in sample_ids:
+        if path in theirs or composed(path) in respelled or sample_id in sample_ids:
             found.append(RawFile(path, sample_id, hashlib.md5(content, usedforsecurity=False).hexdigest()))
     return found
 
@@ -148,8 +150,8 @@ class _Names:
 
     def __init__(self, going: Collection[str], staying: Collection[str]) -> None:
         self.going, self._staying = set(going), set(staying)
-        self._ends_going = {end for path in self.going for end in _ends(path)}
-        self._ends_staying = {end for path in self._staying for end in _ends(path)}
+        self._ends_going = {composed(end) for path in self.going for end in _ends(path)}
+        self._ends_staying = {composed(end) for path in self._staying for end in _ends(path)}
 
     def gone(self, row: _Row) -> bool:
         """Return whether a row is about a photo that goes."""
@@ -161,6 +163,7 @@ class _Names:
         """Tell a photo that goes from one that stays; None for what names neither."""
         if name in self.going or name in self._staying:
             return name in self.going
+        name = composed(name)
         if name in self._ends_going and name in self._ends_staying:
             raise BadInput(
                 "a row of the source's tables must tell which photo it is about",

@@ -14,7 +14,7 @@ from dlfd_ops.data.adapters import ADAPTERS, Source, SourceRecord
 from dlfd_ops.data.adapters.manifest_csv import read_manifest_csv
 from dlfd_ops.data.conversion import Converted, ImageConverter, image_path
 from dlfd_ops.data.decoding import Limits
-from dlfd_ops.data.identity import SecretKey, project_key
+from dlfd_ops.data.identity import SecretKey, canonical_name, project_key
 from dlfd_ops.data.manifest import SPLITS, Manifest, ManifestInfo, validate_manifest, write_manifest
 from dlfd_ops.data.problems import BadRow, Reason
 from dlfd_ops.data.splits import assign_published_splits, assign_splits
@@ -198,13 +198,13 @@ def _convert(
 
 
 def _sighting(record: SourceRecord, converted: Converted, key: SecretKey) -> Sighting:
-    own = record.subject is None
+    name = None if record.subject is None else canonical_name(record.subject)
     return Sighting(
         sample_id=converted.sample_id,
-        subject_key=None if record.subject is None else key.subject_key(record.subject),
+        subject_key=None if name is None else key.subject_key(name),
         labels=record.labels,
         split=record.split,
-        identity=f"photo {converted.content_digest}" if own else f"name {record.subject}",
+        identity=f"photo {converted.content_digest}" if name is None else f"name {name}",
     )
 
 

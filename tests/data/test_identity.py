@@ -7,9 +7,12 @@ import hmac
 import stat
 import subprocess
 import sys
+import unicodedata
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from dlfd_ops.data.identity import (
     SecretKey,
@@ -51,6 +54,21 @@ def test_the_key_is_not_shown() -> None:
 def test_a_name_that_is_no_unicode_has_a_hash() -> None:
     """A folder name of undecodable bytes reaches Python with surrogates and must not raise."""
     assert len(KEY.subject_key("Jos\udce9")) == 64
+
+
+@given(st.data(), st.text())
+def test_a_name_has_one_hash_however_it_is_spelled(data: st.DataObject, name: str) -> None:
+    """Each character composed or taken apart, and white space around it: Unicode calls that the same text."""
+    apart = data.draw(st.lists(st.booleans(), min_size=len(name), max_size=len(name)))
+    forms = zip(apart, name, strict=True)
+    spelled = "".join(unicodedata.normalize("NFD" if taken else "NFC", letter) for taken, letter in forms)
+    before, after = (data.draw(st.text(" \t\n\r\u00a0\u2003", max_size=3)) for _ in range(2))
+    assert KEY.subject_key(f"{before}{spelled}{after}") == KEY.subject_key(name)
+
+
+def test_names_that_only_look_alike_stay_apart() -> None:
+    """Case, an accent less, and what Unicode calls compatible only, such as full-width letters, make another name."""
+    assert len({KEY.subject_key(name) for name in ("Zoë", "zoë", "Zoe", "\uff3aoë")}) == 4
 
 
 def test_first_use_creates_a_private_key_file(tmp_path: Path) -> None:

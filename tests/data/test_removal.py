@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+import unicodedata
 from pathlib import Path
 
 import pytest
@@ -123,6 +124,35 @@ def test_a_row_that_fits_two_photos_is_refused(tmp_path: Path) -> None:
     root = source(tmp_path, list_dot_txt="1.jpg 5\n")
     with pytest.raises(BadInput, match="which photo it is about"):
         tables_without(root, {"a/1.jpg"}, NO_ROWS, {"b/1.jpg"})
+
+
+def test_a_photo_is_found_by_another_spelling_of_its_path(tmp_path: Path) -> None:
+    """A table that was written on one system names photos that were unpacked from an archive of another."""
+    composed, apart = (unicodedata.normalize(form, "José/1.png") for form in ("NFC", "NFD"))
+    rows = [f"{composed},José ,old", "b/1.png,n2,old", ""]
+    root = source(tmp_path, **{"t_dot_csv": "\n".join(rows), apart: "1", "b__1_dot_png": "2"})
+    read = Source(
+        [record("b/1.png", "n2", "t.csv line 2")],
+        {},
+        "t.csv",
+        [BadRow("t.csv line 1", Reason.MISSING, composed, "José ")],
+        [Path("t.csv")],
+    )
+    named = rows_naming(read, KEY, {KEY.subject_key(unicodedata.normalize("NFD", "José"))})
+    assert [photo.path for photo in find_photos(root, KEY, sample_ids=(), named=named)] == [apart]
+    for told in (named, ()):
+        assert tables_without(root, {apart}, read, {"b/1.png"}, told) == {"t.csv": "\n".join(rows[1:])}
+
+
+def test_of_two_spellings_that_are_two_files_each_row_means_its_own(tmp_path: Path) -> None:
+    """Where a file is called exactly as the row says, no other is meant."""
+    composed, apart = (unicodedata.normalize(form, "é.png") for form in ("NFC", "NFD"))
+    rows = f"{composed},n1\n{apart},n2\n"
+    root = source(tmp_path, **{"t_dot_csv": rows, composed: "1", apart: "2"})
+    read = Source([record(composed, "n1"), record(apart, "n2")], {}, "t.csv")
+    named = rows_naming(read, KEY, {KEY.subject_key("n1")})
+    assert [photo.path for photo in find_photos(root, KEY, sample_ids=(), named=named)] == [composed]
+    assert tables_without(root, {composed}, read, {apart}) == {"t.csv": f"{apart},n2\n"}
 
 
 def test_removal_leaves_no_empty_folder_and_can_be_repeated(tmp_path: Path) -> None:

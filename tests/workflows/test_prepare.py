@@ -9,6 +9,7 @@ import os
 import stat
 import subprocess
 import sys
+import unicodedata
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -198,6 +199,25 @@ def test_who_was_forgotten_does_not_come_back(caplog: pytest.LogCaptureFixture) 
         (RAW / f"images/{name}.png").unlink()
     assert prepare(make_params(on_bad_image="skip")).suppressed == 0
     assert read_manifest(PREPARED / "manifest.parquet").digest() == manifest.digest()
+
+
+def test_a_name_in_another_spelling_does_not_come_back_either() -> None:
+    """Suppressed with its accents composed, delivered with them apart: the same person, in the same split as before."""
+    lines = make_source()
+
+    def name_person_3(name: str) -> None:
+        write_lines([line.replace(",Person_3,", f",{name},") for line in lines])
+
+    composed, apart = (unicodedata.normalize(form, "José Pérez") for form in ("NFC", "NFD"))
+    params = make_params()
+    name_person_3(composed)
+    prepare(params)
+    before, key = read_manifest(PREPARED / "manifest.parquet"), load_key()
+    name_person_3(apart)
+    prepare(params)
+    assert read_manifest(PREPARED / "manifest.parquet").digest() == before.digest()
+    append_suppressed([suppress_subject(key.key_id, key.subject_key(composed), REQUEST)])
+    assert prepare(params).suppressed == 2
 
 
 def test_another_encoding_of_a_suppressed_photo_is_reported_and_kept(caplog: pytest.LogCaptureFixture) -> None:

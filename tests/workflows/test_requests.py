@@ -137,6 +137,14 @@ def test_asked_twice_is_one_request(repository: Path) -> None:
     assert files(repository) == before
 
 
+@pytest.mark.parametrize("spelling", [" José ", "Jose\N{COMBINING ACUTE ACCENT}"])
+def test_another_spelling_of_a_name_is_the_same_request(repository: Path, spelling: str) -> None:
+    """White space around it, or an accent that is a character of its own."""
+    (first,) = add_requests([Wish("gdpr", subject="Jos\N{LATIN SMALL LETTER E WITH ACUTE}")])
+    (second,) = add_requests([Wish("gdpr", subject=spelling)])
+    assert (second.repeated, second.request) == (True, first.request)
+
+
 def test_sample_files_are_named_by_their_keyed_content(repository: Path) -> None:
     """A batch is one request whose ids are those of the bytes, in no particular order, each once."""
     photos = [repository / name for name in ("Jane_1.png", "Jane_2.png", "copy.png")]
