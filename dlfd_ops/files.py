@@ -63,6 +63,11 @@ def replaced_folder(out: Path) -> Iterator[Path]:
             raise
 
 
+def leftovers(path: Path) -> list[Path]:
+    """Return what killed runs left beside ``path`` while they replaced it, file or folder: its contents, old or new."""
+    return sorted(path.parent.glob(f".{path.name}.*.tmp"))
+
+
 def write_bytes(path: Path, content: bytes, *, mode: int = 0o644) -> None:
     """Replace ``path`` by ``content`` in one rename."""
     with atomic_path(path, mode=mode) as temporary:

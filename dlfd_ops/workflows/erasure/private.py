@@ -7,6 +7,7 @@ from pathlib import Path
 
 from dlfd_ops.data.removal import find_leftovers
 from dlfd_ops.deletion.erasure import Kind
+from dlfd_ops.files import leftovers
 from dlfd_ops.workflows.layout import Layout
 from dlfd_ops.workflows.refusals import BAD_IMAGES_FILE
 from dlfd_ops.workflows.suppressing import NEAR_FILE
@@ -22,8 +23,9 @@ def private_files(layout: Layout, source: Path | None) -> Iterator[tuple[Kind, P
     for path in _files(layout.root / ".dlfd" / "checkpoints"):
         yield "checkpoint", path
     for name in (BAD_IMAGES_FILE, NEAR_FILE):
-        if (layout.root / name).exists():
-            yield "temporary file", layout.root / name
+        for path in (layout.root / name, *leftovers(layout.root / name)):
+            if path.exists():
+                yield "temporary file", path
     for folder in half_replaced(layout):
         for path in _files(folder):
             yield "temporary file", path
@@ -36,7 +38,7 @@ def private_files(layout: Layout, source: Path | None) -> Iterator[tuple[Kind, P
 def half_replaced(layout: Layout) -> list[Path]:
     """Return what killed runs left that were replacing a folder of data or of a model: its old contents too."""
     models = [layout.model(name) for name in ("original", "parent", "unlearned", "retrained")]
-    return sorted(path for folder in (layout.prepared, *models) for path in folder.parent.glob(f".{folder.name}.*.tmp"))
+    return sorted(path for folder in (layout.prepared, *models) for path in leftovers(folder))
 
 
 def _files(folder: Path) -> list[Path]:

@@ -30,7 +30,7 @@ from dlfd_ops.deletion.suppression import append_suppressed
 from dlfd_ops.digest import sha256_bytes, sha256_file
 from dlfd_ops.errors import CheckFailed
 from dlfd_ops.evaluation.results import flatten, read_json
-from dlfd_ops.files import write_text
+from dlfd_ops.files import leftovers, write_text
 from dlfd_ops.models.checkpoint import WEIGHTS
 from dlfd_ops.params import Params
 from dlfd_ops.storage.dvc_files import freeze
@@ -229,7 +229,7 @@ def certify(work: Work) -> None:
 def close(work: Work) -> None:
     """Let go of the intent: from here on nothing is left to complete."""
     intent = work.layout.root / INTENT_FILE
-    for left in intent.parent.glob(f".{intent.name}.*.tmp"):
+    for left in leftovers(intent):
         left.unlink()
     intent.unlink(missing_ok=True)
 
