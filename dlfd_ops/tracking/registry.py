@@ -2,23 +2,27 @@
 
 A version is known by its *registration key*. Whatever was interrupted is taken up again by the next run with the same
 key: the logged model that an earlier run left is completed, never doubled. The version itself is created last, with
-all of its tags and its description in that one call.
+all of its tags and its description in that one call. The key is no secret, so what stands under it is looked into.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from mlflow.entities import Metric
 from mlflow.exceptions import MlflowException
+from mlflow.models import Model
 from mlflow.protos.databricks_pb2 import RESOURCE_ALREADY_EXISTS, ErrorCode
 
 from dlfd_ops.deletion import requests
 from dlfd_ops.digest import sha256_json
+from dlfd_ops.errors import CheckFailed
 from dlfd_ops.tracking.aliases import CANDIDATE
+from dlfd_ops.tracking.likeness import differing_from_store
 from dlfd_ops.tracking.logged_models import LoggedModels
 from dlfd_ops.tracking.store import Store
 from dlfd_ops.tracking.versions import GATE_TAG, KEY_TAG, RegisteredVersion, search_versions
@@ -97,20 +101,35 @@ class Registry:
         found = search_versions(self._store, self.model_name, f"tags.`{KEY_TAG}` = '{key}'")
         return min(found, key=lambda version: version.version, default=None)
 
-    def register(self, entry: Entry) -> RegisteredVersion:
+    def register(
+        self, entry: Entry, vouched: Callable[[RegisteredVersion], bool] = lambda _: False
+    ) -> RegisteredVersion:
         """Return the version of ``entry``, creating it where there is none yet.
 
         The caller holds the repository's register lock. Another machine may do the same at the same moment: then the
         older version is the one for both, and the younger one is taken back. Tags that stand on an existing version
         are left as they are.
 
+        Args:
+            entry: what is to be registered.
+            vouched: whether the model of an existing version was looked into before. Of any other one it is done here:
+                the registration key is no secret.
+
         Raises:
             BadInput: the store does not answer, or the checkpoint is damaged.
-            CheckFailed: the packaged model does not answer as the model does.
+            CheckFailed: the packaged model does not answer as the model does, or an existing version is another model.
         """
-        existing = self.find(entry.key)
-        if existing is not None:
-            return existing
+        version = self.find(entry.key)
+        if version is None:
+            created = self._create(entry)
+            version = self._settled(created, entry.key)
+            if version.version == created.version:
+                return version
+        if not vouched(version):
+            self._check(version, entry.checkpoint)
+        return version
+
+    def _create(self, entry: Entry) -> RegisteredVersion:
         with self._store.answering(), self._store.as_default():
             self._ensure_registered_model()
             model = self._logged_models.complete(entry.key, entry.run_id, entry.checkpoint)
@@ -123,7 +142,22 @@ class Registry:
                 description=entry.description,
                 model_id=str(model.model_id),
             )
-        return self._settled(RegisteredVersion.of(created), entry.key)
+        return RegisteredVersion.of(created)
+
+    def _check(self, version: RegisteredVersion, checkpoint: Path) -> None:
+        """Check that a version is the model in ``checkpoint``, file by file."""
+        from dlfd_ops.tracking.packaging import package  # loads torch
+
+        with self._store.answering(), self._store.as_default(), TemporaryDirectory() as folder:
+            package(checkpoint, packaged := Path(folder) / "model", Model())
+            source = str(self._client.get_model_version(self.model_name, str(version.version)).source)
+            differing = differing_from_store(source, packaged)
+        if differing:
+            raise CheckFailed(
+                "a version under the registration key must hold the model that is packaged here",
+                received=f"{self.model_name} version {version.version}, which differs: {differing[:3]}"[:200],
+                remedy="delete it in MLflow and run again, unless another Python, torch or MLflow of yours made it",
+            )
 
     def record_gate(self, version: RegisteredVersion, gate: str, description: str) -> None:
         """State a decision that differs from the one that the version was registered with, and the text about it.

@@ -92,6 +92,17 @@ def certify_version(
     return issuer.issue(path, statement, evidence.registered.request_ids)[1]
 
 
+def is_certified(layout: Layout, version: RegisteredVersion) -> bool:
+    """Return whether a certificate stands for exactly this version, which names what MLflow held of it.
+
+    Raises:
+        CheckFailed: the certificate that stands there was tampered with.
+    """
+    issuer = Issuer(layout.root, Ledger(layout.ledger))
+    standing = issuer.standing(version_certificate(version.model_name, version.version))
+    return standing is not None and about_version(standing).predicate.model.run_id == version.run_id
+
+
 def certify_request(request_id: str, root: Path = Path()) -> RequestCertified:
     """Issue the certificate of a fulfilled request, and write the letter to the person beside it.
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Literal
 
 from dlfd_ops.audit.coverage import Coverage
-from dlfd_ops.audit.evidence import Receipt
+from dlfd_ops.audit.evidence import Receipt, versions
 from dlfd_ops.audit.ledger import Ledger
 from dlfd_ops.data.manifest import Manifest, read_manifest
 from dlfd_ops.deletion.forget_list import ForgetList, read_forget_list
@@ -27,7 +27,7 @@ from dlfd_ops.tracking.registry import Entry, Registry, join_ids, registration_k
 from dlfd_ops.tracking.runs import ensure_run, experiment_name
 from dlfd_ops.tracking.store import Store, open_store
 from dlfd_ops.tracking.versions import GATE_TAG, RegisteredVersion, read_version, record_certificate, record_head
-from dlfd_ops.workflows.certify import certify_version
+from dlfd_ops.workflows.certify import certify_version, is_certified
 from dlfd_ops.workflows.gate_facts import gather_facts
 from dlfd_ops.workflows.layout import Layout
 from dlfd_ops.workflows.retired import known_digest, read_retired
@@ -81,7 +81,8 @@ def register(params: Params, root: Path = Path()) -> Receipt:
     Raises:
         BadInput: an input is missing or damaged, the store does not answer, or the signing key is not at hand.
         CheckFailed: the ledger's chain is broken, the pinned parent covers a request that it has not forgotten by the
-            ledger, the packaged model does not answer as the model does, or a certificate was tampered with.
+            ledger, the packaged model does not answer as the model does, a version that nobody vouches for is another
+            model, or a certificate was tampered with.
     """
     layout = Layout(root)
     inputs = _read_inputs(layout, params.register_.policy)
@@ -94,7 +95,7 @@ def register(params: Params, root: Path = Path()) -> Receipt:
         if not inputs.forget_list.request_ids:
             return _keep_parent(layout, store, registry, inputs, original.version)
         entry = _unlearned_entry(params, layout, store, inputs, original.version)
-        version = registry.register(entry)
+        version = registry.register(entry, lambda existing: is_certified(layout, existing))
         registry.record_gate(version, entry.tags[GATE_TAG], entry.description)
         candidate = registry.point_candidate()
         _record(layout, store, inputs, version)
@@ -148,7 +149,9 @@ def _original(params: Params, layout: Layout, store: Store, registry: Registry, 
         BadInput: it is neither in the registry nor can it be registered, for its weights are erased.
     """
     if read_retired(layout.model(ORIGINAL)) is None:
-        return registry.register(_original_entry(params, layout, store, inputs))
+        newest = _newest_registered(layout, store, registry.model_name)
+        # One that is older than a version of the ledger was looked into when that one was registered.
+        return registry.register(_original_entry(params, layout, store, inputs), lambda one: one.version < newest)
     found = registry.find(_original_key(params, inputs))
     if found is None:
         raise BadInput(
@@ -157,6 +160,12 @@ def _original(params: Params, layout: Layout, store: Store, registry: Registry, 
             remedy="use the store that it was registered in, or train a new original (docs/registry.md)",
         )
     return found
+
+
+def _newest_registered(layout: Layout, store: Store, model_name: str) -> int:
+    named = [one.registered for one in versions(Ledger(layout.ledger).events())]
+    here = (model_name, store.description)
+    return max((one.version for one in named if (one.model_name, one.store) == here), default=0)
 
 
 def _original_key(params: Params, inputs: _Inputs) -> str:

@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
+import logging
 import subprocess
 import sys
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import mlflow
 import pytest
-from mlflow.entities import LoggedModelOutput
+from mlflow.entities import LoggedModelOutput, LoggedModelStatus
 
+from dlfd_ops.errors import CheckFailed
 from dlfd_ops.models.checkpoint import load_classifier, weights_digest
 from dlfd_ops.tracking.logged_models import LoggedModels
 from dlfd_ops.tracking.registry import Entry, Registry, join_ids, registration_key
 from dlfd_ops.tracking.store import Store, open_store
-from dlfd_ops.tracking.versions import read_version
+from dlfd_ops.tracking.versions import KEY_TAG, read_version
 
 MODEL = "face-tiny"
 KEY = registration_key(MODEL, method="original", weights_digest="0" * 64, forget_list_digest="", requests="")
@@ -137,6 +140,72 @@ def test_killed_registration_is_taken_up_again(
     assert registry.register(entry).version == 1
     (model,) = store.client.search_logged_models([store.experiment_id("dlfd-tiny")])
     assert str(model.status) == "READY"
+
+
+def plant(store: Store, served: bytes, key: str = KEY, ready: bool = True) -> str:
+    """Put a logged model under a registration key, as anybody can who may write to the store; return its id."""
+    model = store.client.create_logged_model(store.experiment_id("dlfd-tiny"), name=MODEL, tags={KEY_TAG: key})
+    with TemporaryDirectory() as folder:
+        (Path(folder) / "data").mkdir()
+        (Path(folder) / "data/model.pth").write_bytes(served)
+        store.client.log_model_artifacts(model.model_id, folder)
+    if ready:
+        store.client.finalize_logged_model(model.model_id, LoggedModelStatus.READY)
+    return str(model.model_id)
+
+
+@pytest.mark.parametrize("ready", [True, False])
+def test_a_planted_logged_model_is_not_registered(
+    registry: Registry, entry: Entry, store: Store, ready: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Complete or not: the version gets a model that is packaged here, and the log names the other one."""
+    caplog.set_level(logging.WARNING, "dlfd_ops")
+    planted = plant(store, b"the original", ready=ready)
+    version = registry.register(entry)
+    source = str(store.client.get_model_version(MODEL, str(version.version)).source)
+    assert planted not in source
+    assert planted in caplog.text
+    assert registry.register(entry) == version, "the same model is packaged again, and compared file by file"
+
+
+def test_a_logged_model_that_was_changed_after_a_kill_is_not_registered(
+    registry: Registry, entry: Entry, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Between ready and its version nothing named its content yet."""
+
+    def break_off(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(mlflow.MlflowClient, "create_model_version", break_off)
+        with pytest.raises(KeyboardInterrupt):
+            registry.register(entry)
+    (model,) = store.client.search_logged_models([store.experiment_id("dlfd-tiny")])
+    served = Path(str(model.artifact_location).removeprefix("file://")) / "data/model.pt2"
+    served.write_bytes(b"the original")
+    version = registry.register(entry)
+    assert str(model.model_id) not in str(store.client.get_model_version(MODEL, str(version.version)).source)
+
+
+def test_a_planted_version_is_refused_and_not_loaded(registry: Registry, entry: Entry, store: Store) -> None:
+    """Unless somebody vouches for it; once it is deleted, the registration goes on."""
+    store.client.create_registered_model(MODEL)
+    planted = f"models:/{plant(store, b'the original', key='')}"
+    with store.as_default():
+        store.client.create_model_version(MODEL, source=planted, tags={KEY_TAG: KEY})
+    with pytest.raises(CheckFailed, match="version 1, which differs") as raised:
+        registry.register(entry)
+    assert "\n" not in str(raised.value)
+    assert registry.register(entry, lambda version: version.version == 1).version == 1
+    store.client.delete_model_version(MODEL, "1")
+    assert registry.register(entry).tags["dlfd.method"] == "original"
+
+
+def test_a_version_without_files_is_refused(registry: Registry, entry: Entry, store: Store) -> None:
+    """It only stands in the registry."""
+    version_without_model(store, 1, "passed", {KEY_TAG: KEY})
+    with pytest.raises(CheckFailed, match="version 1, which differs"):
+        registry.register(entry)
 
 
 def test_candidate_is_the_newest_that_passed(registry: Registry, store: Store) -> None:

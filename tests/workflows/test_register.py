@@ -24,7 +24,7 @@ from dlfd_ops.deletion.forget_list import ForgetList, ForgetRow, SampleCount, wr
 from dlfd_ops.deletion.parent import Parent, write_parent
 from dlfd_ops.deletion.requests import DeletionRequest, Target, derive_request_id, write_requests
 from dlfd_ops.digest import sha256_file
-from dlfd_ops.errors import BadInput
+from dlfd_ops.errors import BadInput, CheckFailed
 from dlfd_ops.evaluation.results import Evaluated, flatten, read_json, write_evaluated
 from dlfd_ops.models.checkpoint import save_classifier, weights_digest
 from dlfd_ops.models.classifier import FaceClassifier, ModelCard
@@ -295,6 +295,51 @@ def test_running_twice_makes_one_version(registered: tuple[Path, Receipt, str]) 
     assert len(store.client.search_model_versions(f"name = '{MODEL}'")) == 2
     assert len(store.client.search_logged_models([store.experiment_id("dlfd-tiny")])) == 2
     assert len(store.client.search_runs([store.experiment_id("dlfd-tiny")])) == 2
+
+
+def served_file(root: Path, version: int) -> Path:
+    """Return where the store keeps the model file of a version."""
+    model_id = str(open_store(root).client.get_model_version(MODEL, str(version)).source).removeprefix("models:/")
+    (found,) = (root / "mlartifacts").rglob(f"{model_id}/artifacts/data/model.pt2")
+    return found
+
+
+def test_what_was_looked_into_may_be_packaged_otherwise_later(registered: tuple[Path, Receipt, str]) -> None:
+    """A newer torch writes other bytes: a certified version and the original before it are not compared again."""
+    root, receipt, _ = registered
+    kept = {path: path.read_bytes() for path in (served_file(root, 1), served_file(root, 2))}
+    try:
+        for path in kept:
+            path.write_bytes(b"as another torch packages it")
+        assert register(small_params(), root) == receipt
+    finally:
+        for path, content in kept.items():
+            path.write_bytes(content)
+
+
+@pytest.mark.slow
+def test_a_model_that_was_changed_before_its_certificate_is_not_certified(
+    unregistered: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Killed after the version was made: what lies there then is looked into before anybody signs what it is."""
+
+    def break_off(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr("dlfd_ops.workflows.register.certify_version", break_off)
+        with pytest.raises(KeyboardInterrupt):
+            register(small_params(), unregistered)
+    served = served_file(unregistered, 2)
+    kept = served.read_bytes()
+    served.write_bytes(served_file(unregistered, 1).read_bytes())
+    with pytest.raises(CheckFailed, match=r"version 2, which differs: \['data/model\.pt2'\]"):
+        register(small_params(), unregistered)
+    certificate = unregistered / version_certificate(MODEL, 2)
+    assert not certificate.exists()
+    served.write_bytes(kept)
+    assert register(small_params(), unregistered).version == 2
+    assert certificate.exists()
 
 
 def test_another_policy_changes_the_decision_and_not_the_version(registered: tuple[Path, Receipt, str]) -> None:
