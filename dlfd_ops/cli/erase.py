@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,13 +12,14 @@ import click
 from dlfd_ops.cli.output import echo_json, json_option
 from dlfd_ops.errors import BadInput, CheckFailed
 from dlfd_ops.files import read_bounded
-from dlfd_ops.params import load_params
+from dlfd_ops.params import Params, load_params
 
 if TYPE_CHECKING:
     from dlfd_ops.workflows.erase import Planned
 
 MAX_PLAN_BYTES = 1 << 30
-COMMIT = "git add -A data deletion audit models dvc.yaml dvc.lock && git commit"
+COMMIT = "git add -A {} && git commit"
+_CHANGED = ("data", "deletion", "audit", "models", "dvc.yaml", "dvc.lock")
 _DIGEST_DIGITS = 64
 
 
@@ -53,14 +55,21 @@ def run(yes: bool, reviewed: str | None, as_json: bool) -> None:
         if not yes and not click.confirm("What is removed can't be brought back. Go on?", err=as_json):
             raise CheckFailed("an erasure needs a yes", received="no; nothing was removed", remedy="run it when sure")
 
-    done = run_erasure(load_params(), approve=approve, expected=_digest(reviewed) if reviewed else None)
+    params = load_params()
+    done = run_erasure(params, approve=approve, expected=_digest(reviewed) if reviewed else None)
     if as_json:
         echo_json({"plan_digest": done.plan.digest(), "receipt": done.receipt})
     elif done.receipt is None:
         click.echo("nothing to erase")
     else:
         click.echo(f"receipt  {done.receipt}")
-        click.echo(f"now commit what changed, and push it: {COMMIT}")
+        click.echo(f"now commit what changed, and push it: {COMMIT.format(shlex.join(_changed(params)))}")
+
+
+def _changed(params: Params) -> tuple[str, ...]:
+    """Return what an erasure writes and Git tracks; the raw data may stand outside of the pipeline's folder."""
+    pointer = Path(f"{params.prepare.root.rstrip('/')}.dvc")
+    return _CHANGED if pointer.is_relative_to("data") or not pointer.exists() else (*_CHANGED, str(pointer))
 
 
 def _document(planned: Planned) -> dict[str, object]:

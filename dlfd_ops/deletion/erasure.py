@@ -122,7 +122,7 @@ class Intent(_Value):
     Attributes:
         plan: what was agreed to.
         suppress: entries of the suppression list.
-        source: folder of the source, relative to the repository or absolute.
+        source: folder of the source, relative to the pipeline's folder or absolute.
         photos: paths of the raw photos that go, relative to ``source``.
         recorded: what ``dvc.lock`` recorded of the inputs that change, see :meth:`DvcRepository.accept`.
         remotes: that held the data as it stood, and get it as it will stand.

@@ -44,9 +44,9 @@ class History:
 
 
 def read_history(root: Path) -> History:
-    """Read every revision of a repository; one without Git, or without a commit, has none."""
+    """Read every revision of the repository around ``root``; one without Git, or without a commit, has none."""
     try:
-        repo = Repo(root)
+        repo = Repo(root, search_parent_directories=True)
     except GitError:
         return History({}, {})
     with repo:
@@ -61,8 +61,8 @@ def read_history(root: Path) -> History:
 
 
 def remove_references(root: Path, references: Iterable[str]) -> None:
-    """Remove references of DVC's experiments; one that is gone is no error."""
-    with Repo(root) as repo:
+    """Remove references of DVC's experiments from the repository around ``root``; one that is gone is no error."""
+    with Repo(root, search_parent_directories=True) as repo:
         for reference in references:
             repo.git.update_ref("-d", reference)
 

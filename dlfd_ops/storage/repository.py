@@ -16,7 +16,6 @@ from dlfd_ops.storage.dvc_files import quiet, require_repository
 from dlfd_ops.storage.objects import ObjectStore
 
 if TYPE_CHECKING:
-    from dvc.output import Output
     from dvc.repo import Repo
     from dvc.stage import Stage
 
@@ -37,7 +36,10 @@ class Remotes:
 
 
 class DvcRepository:
-    """A DVC repository, to be used inside of :func:`locked_repository`."""
+    """A DVC repository, to be used inside of :func:`locked_repository`.
+
+    Paths are absolute here: the pipeline may lie in a folder below the top of the repository.
+    """
 
     def __init__(self, repo: Repo) -> None:
         self._repo = repo
@@ -74,10 +76,10 @@ class DvcRepository:
                 stores.append(ObjectStore(f"DVC remote {name}", name, False, remote.fs, remote.path))
         return Remotes(tuple(stores), tuple(versioned))
 
-    def outputs(self) -> dict[str, str]:
-        """Return what the workspace's pointers record: path, relative to the repository -> object id."""
+    def outputs(self) -> dict[Path, str]:
+        """Return what the workspace's pointers record: path -> object id."""
         return {
-            self._relative(out): str(out.hash_info.value)
+            Path(out.fs_path): str(out.hash_info.value)
             for out in self._repo.index.outs
             if out.is_in_repo and out.use_cache and out.hash_info
         }
@@ -103,7 +105,7 @@ class DvcRepository:
         A frozen stage keeps what it recorded of its inputs: it would run again if it were thawed.
 
         Args:
-            paths: relative to the repository; what DVC does not track is passed over.
+            paths: of files or folders; what DVC does not track is passed over.
 
         Raises:
             BadInput: DVC refuses.
@@ -118,17 +120,20 @@ class DvcRepository:
                 stage.commit(relink=False)
                 stage.dump(update_pipeline=False)
 
-    def accept(self, before: Mapping[str, str]) -> None:
+    def accept(self, before: Mapping[str, str], pipeline: Path) -> None:
         """Let the stages that read what was taken out stand as they are: DVC then has nothing to run again.
 
         A dependency is recorded anew only where it was recorded as it stood before; one that was stale stays so.
         A frozen stage stands anyway, and keeps what it recorded.
 
         Args:
-            before: path, relative to the repository or absolute -> object id that was recorded before.
+            before: path -> object id that was recorded before.
+            pipeline: folder of the pipeline; what stages outside of it made of the data is not ours to vouch for.
         """
         with self._refusals(), quiet():
             for stage in self._repo.index.stages:
+                if not Path(stage.path).is_relative_to(pipeline):
+                    continue
                 unfrozen = [] if stage.frozen else stage.deps
                 read = [dep for dep in unfrozen if dep.hash_info and self._before(dep, before)]
                 for dep in read:
@@ -138,7 +143,7 @@ class DvcRepository:
 
     def recorded_dependencies(self, paths: Collection[Path]) -> dict[str, str]:
         """Return what stages record of the files and folders at ``paths`` or below them, to be given to `accept`."""
-        wanted = [(self.root / path).resolve() for path in paths]
+        wanted = [path.resolve() for path in paths]
         return {
             str(Path(dep.fs_path)): str(dep.hash_info.value)
             for stage in self._repo.index.stages
@@ -192,7 +197,7 @@ class DvcRepository:
         from dvc.exceptions import OutputNotFoundError
 
         try:
-            return self._repo.find_outs_by_path(str(self.root / path))[0].stage
+            return self._repo.find_outs_by_path(str(path))[0].stage
         except OutputNotFoundError as error:
             raise BadInput(
                 f"{path} must be written by a stage of dvc.yaml", received="none that does", remedy="see dvc.yaml"
@@ -200,16 +205,13 @@ class DvcRepository:
 
     def _stages_of(self, paths: Iterable[Path]) -> list[Stage]:
         """Return the stages with an output at, below or above one of the paths."""
-        wanted = [(self.root / path).resolve() for path in paths]
+        wanted = [path.resolve() for path in paths]
         found = {}
         for out in self._repo.index.outs:
             place = Path(out.fs_path).resolve()
             if any(place.is_relative_to(path) or path.is_relative_to(place) for path in wanted):
                 found[out.stage.addressing] = out.stage
         return [found[name] for name in sorted(found)]
-
-    def _relative(self, out: Output) -> str:
-        return Path(out.fs_path).resolve().relative_to(self.root.resolve()).as_posix()
 
     @staticmethod
     def _before(dep: Any, before: Mapping[str, str]) -> bool:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import subprocess
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from moto.server import ThreadedMotoServer
 
-from tests.erasure.estate import Estate, build
+from tests.erasure.estate import Estate, built
 
 BUCKET = "faces"
 
@@ -37,15 +37,12 @@ def bucket() -> Iterator[str]:
 @pytest.fixture(scope="module")
 def estate(tmp_path_factory: pytest.TempPathFactory, bucket: str) -> Iterator[Estate]:
     """The repository, as the working directory."""
-    top = tmp_path_factory.mktemp("estate")
-    root = top / "repository"
-    root.mkdir()
-    subprocess.run(["git", "init", "--quiet", str(root)], check=True)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.delenv("MLFLOW_TRACKING_URI", raising=False)
-        patch.delenv("DLFD_SECRET_KEY", raising=False)
-        for name in ("GIT_AUTHOR", "GIT_COMMITTER"):
-            patch.setenv(f"{name}_NAME", "Test")
-            patch.setenv(f"{name}_EMAIL", "test@example.org")
-        patch.chdir(root)
-        yield build(top, root, bucket, BUCKET)
+    with built(tmp_path_factory.mktemp("estate"), bucket, BUCKET) as estate:
+        yield estate
+
+
+@pytest.fixture(scope="module")
+def adopted(tmp_path_factory: pytest.TempPathFactory, bucket: str) -> Iterator[Estate]:
+    """A repository as ``dlfd-ops init`` leaves it: the pipeline in a folder, which is the working directory."""
+    with built(tmp_path_factory.mktemp("adopted"), bucket, BUCKET, folder="dlfd", raw=Path("../data/faces")) as estate:
+        yield estate

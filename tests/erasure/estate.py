@@ -8,6 +8,7 @@ import io
 import json
 import subprocess
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -16,6 +17,7 @@ from typing import Any
 import boto3
 import pyarrow as pa
 import pyarrow.parquet as pq
+import pytest
 import yaml
 from dvc.repo import Repo
 from mlflow import MlflowClient
@@ -40,6 +42,7 @@ from dlfd_ops.workflows.retired import photos_digest
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 RAW = Path("data/raw")
+STORES = ("DVC cache", "DVC remote disk", "DVC remote cloud")
 NUMBERS = {"accuracy": 0.75, "accuracy_forget": 0.5, "mia_auc": 0.5}
 MODEL = "face-tiny"
 FOREIGN_MODEL = "face-of-another-project"
@@ -49,7 +52,7 @@ WEIGHTS_OF = {"original": "weights of the original in use", "unlearned": "weight
 STAGES = {
     "prepare": {
         "cmd": "echo prepare >> ran.log && exit 1",
-        "deps": ["data/raw", "deletion/suppression.csv"],
+        "deps": [str(RAW), "deletion/suppression.csv"],
         "outs": ["data/prepared"],
     },
     "train": {"cmd": "echo train >> ran.log && exit 1", "deps": ["data/prepared"], "outs": ["models/original"]},
@@ -72,7 +75,8 @@ class Estate:
 
     Attributes:
         top: folder of the repository, the local remote and the site cache.
-        root: the repository.
+        root: the pipeline's folder.
+        repository: where Git and DVC are, the same or a folder above.
         params: of the pipeline.
         address: of the S3 endpoint.
         bucket: of the S3 remote.
@@ -86,6 +90,7 @@ class Estate:
 
     top: Path
     root: Path
+    repository: Path
     params: Params
     address: str
     bucket: str
@@ -95,6 +100,11 @@ class Estate:
     second_name: str = "person-again"
     request_ids: tuple[str, ...] = ()
     measured_on: str = ""
+
+    @property
+    def raw(self) -> Path:
+        """The folder of the raw data."""
+        return Path(self.params.prepare.root)
 
     @property
     def client(self) -> MlflowClient:
@@ -128,58 +138,82 @@ def git(*arguments: str) -> str:
     return subprocess.run(["git", *arguments], check=True, capture_output=True, text=True).stdout
 
 
-def build(top: Path, root: Path, address: str, bucket: str) -> Estate:
-    """Make the repository in the working directory ``root``."""
-    estate = Estate(top, root, _params(), address, bucket)
+@contextmanager
+def built(top: Path, address: str, bucket: str, *, folder: str = ".", raw: Path = RAW) -> Iterator[Estate]:
+    """Make the repository, and work in its pipeline's folder.
+
+    Args:
+        top: where the repository goes, with the local remote and the site cache.
+        address: of the S3 endpoint.
+        bucket: of the S3 remote.
+        folder: of the pipeline.
+        raw: folder of the raw data, relative to that of the pipeline.
+    """
+    repository = top / "repository"
+    root = (repository / folder).resolve()
+    root.mkdir(parents=True)
+    subprocess.run(["git", "init", "--quiet", str(repository)], check=True)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.delenv("MLFLOW_TRACKING_URI", raising=False)
+        patch.delenv("DLFD_SECRET_KEY", raising=False)
+        for name in ("GIT_AUTHOR", "GIT_COMMITTER"):
+            patch.setenv(f"{name}_NAME", "Test")
+            patch.setenv(f"{name}_EMAIL", "test@example.org")
+        patch.chdir(root)
+        yield _build(Estate(top, root, repository, _params(raw), address, bucket))
+
+
+def _build(estate: Estate) -> Estate:
     _configure(estate)
-    generate(RAW, Recipe(subjects=24, seed=0, size=32))
-    people = sorted({row["subject_id"] for row in rows()})
+    generate(estate.raw, Recipe(subjects=24, seed=0, size=32))
+    people = sorted({row["subject_id"] for row in rows(estate.raw)})
     estate.subjects = (people[0], people[5], people[7])  # the last one is a test person
     _plant(estate)
-    _settle("first delivery")
+    _settle(estate, "first delivery")
     _collect(estate)
     _withdraw_one_photo(estate)
     for name, weights in WEIGHTS_OF.items():
         write_text(Path("models") / name / WEIGHTS, weights)
-    _settle("second delivery")
+    _settle(estate, "second delivery")
     _share_the_disk(estate.top / "disk")
     _fulfil(estate)
     return estate
 
 
-def rows() -> list[dict[str, str]]:
+def rows(raw: Path = RAW) -> list[dict[str, str]]:
     """Return the rows of the raw table."""
-    with (RAW / "labels.csv").open(newline="") as stream:
+    with (raw / "labels.csv").open(newline="") as stream:
         return list(csv.DictReader(stream))
 
 
-def write_rows(table: list[dict[str, str]]) -> None:
+def write_rows(raw: Path, table: list[dict[str, str]]) -> None:
     """Replace the raw table."""
-    temporary = RAW / "labels.new"
+    temporary = raw / "labels.new"
     with temporary.open("w", newline="") as stream:
         writer = csv.DictWriter(stream, list(table[0]), lineterminator="\n")
         writer.writeheader()
         writer.writerows(table)
-    temporary.replace(RAW / "labels.csv")
+    temporary.replace(raw / "labels.csv")
 
 
-def _params() -> Params:
+def _params(raw: Path) -> Params:
     content = load_params(REPOSITORY / "params.yaml").model_dump(by_alias=True)
     content["base"].update({"dataset": "tiny", "image_size": 16})
+    content["prepare"]["root"] = str(raw)
     content["register"]["model_name"] = MODEL
     return Params.model_validate(content)
 
 
 def _configure(estate: Estate) -> None:
-    Repo.init(".").close()
+    Repo.init(str(estate.repository)).close()
     write_text(
-        Path(".dvc/config"),
+        estate.repository / ".dvc/config",
         f"[core]\n    remote = disk\n    analytics = false\n    site_cache_dir = {estate.top}/site\n"
         f"['remote \"disk\"']\n    url = {estate.top}/disk\n"
         f"['remote \"cloud\"']\n    url = s3://{estate.bucket}/dvc\n    endpointurl = {estate.address}\n",
     )
-    write_text(Path(".gitignore"), "/.dlfd/\n/mlflow.db*\n/mlartifacts/\n/ran.log\n")
-    write_text(Path("dvc.yaml"), yaml.safe_dump({"stages": STAGES}, sort_keys=False))
+    write_text(estate.repository / ".gitignore", ".dlfd/\n/mlflow.db*\n/mlartifacts/\nran.log\n")
+    write_text(Path("dvc.yaml"), yaml.safe_dump({"stages": STAGES}, sort_keys=False).replace(str(RAW), str(estate.raw)))
     write_text(Path("params.yaml"), yaml.safe_dump(estate.params.model_dump(mode="json", by_alias=True)))
     write_text(Path("notes.txt"), "as evaluated\n")
     write_text(Path("models/original/weights.safetensors"), OLDER_WEIGHTS)
@@ -194,36 +228,36 @@ def _plant(estate: Estate) -> None:
 
     That one is also filed under a second name, which makes the two names one person.
     """
-    table = rows()
+    raw, table = estate.raw, rows(estate.raw)
     theirs = next(row for row in table if row["subject_id"] == estate.subjects[0])
     comment = PngImagePlugin.PngInfo()
     comment.add_text("Comment", "another file, the same picture")
-    with Image.open(RAW / theirs["image"]) as image:
-        image.save(RAW / "images" / "neighbour.png", pnginfo=comment)
+    with Image.open(raw / theirs["image"]) as image:
+        image.save(raw / "images" / "neighbour.png", pnginfo=comment)
     second = {**theirs, "subject_id": estate.second_name}
-    write_rows([*table, second, {**theirs, "image": "images/neighbour.png", "subject_id": estate.neighbour}])
+    write_rows(raw, [*table, second, {**theirs, "image": "images/neighbour.png", "subject_id": estate.neighbour}])
 
 
 def _collect(estate: Estate) -> None:
-    for row in rows():
+    for row in rows(estate.raw):
         if row["subject_id"] in estate.subjects:
-            content = (RAW / row["image"]).read_bytes()
+            content = (estate.raw / row["image"]).read_bytes()
             estate.photos[hashlib.sha256(content).hexdigest()] = content
 
 
 def _withdraw_one_photo(estate: Estate) -> None:
     """Deliver again without one photo of a person: it lives on in the older revision alone."""
-    table = rows()
+    table = rows(estate.raw)
     older = [row for row in table if row["subject_id"] == estate.subjects[1]][-1]
-    (RAW / older["image"]).unlink()
-    write_rows([row for row in table if row is not older])
+    (estate.raw / older["image"]).unlink()
+    write_rows(estate.raw, [row for row in table if row is not older])
 
 
-def _settle(message: str) -> None:
+def _settle(estate: Estate, message: str) -> None:
     """Prepare, record everything as done, push to both remotes, commit."""
-    prepare(_params())
+    prepare(estate.params)
     with Repo(".") as repo:
-        repo.add([str(RAW)])
+        repo.add([str(estate.raw)])
         repo.commit(force=True)
         for remote in ("disk", "cloud"):
             repo.push(remote=remote, run_cache=True)

@@ -35,7 +35,7 @@ from dlfd_ops.workflows.erase import Planned, plan_erasure, run_erasure
 from dlfd_ops.workflows.erasure.steps import STEPS, prepare_again
 from dlfd_ops.workflows.layout import Layout
 from dlfd_ops.workflows.retired import photos_digest, read_retired
-from tests.erasure.estate import FOREIGN_WEIGHTS, MODEL, NUMBERS, RAW, WEIGHTS_OF, Estate, git, rows
+from tests.erasure.estate import FOREIGN_WEIGHTS, MODEL, NUMBERS, RAW, STORES, WEIGHTS_OF, Estate, git, rows
 
 
 def yes(planned: Planned) -> None:
@@ -86,7 +86,7 @@ def test_a_plan_changes_nothing_and_is_the_same_twice(served: Estate) -> None:
     older = 1
     photos = [item for item in plan.items if item.kind == "photo"]
     assert sum(item.store == "raw data" for item in photos) == len(served.photos) - older
-    for store in ("DVC cache", "DVC remote disk", "DVC remote cloud"):
+    for store in STORES:
         found = [item for item in photos if item.store == store]
         assert len({item.object for item in found}) == len(served.photos)
         assert sum(item.ground == SHARED for item in found) == 1

@@ -93,12 +93,12 @@ def test_history_tells_which_revisions_record_a_content(repository: Path) -> Non
     """Those of the pointer at the time, on whatever branch."""
     first = commit(repository, "one")
     with locked_repository(repository) as opened:
-        before = opened.outputs()["data"]
+        before = opened.outputs()[opened.root / "data"]
     (repository / "data/b").unlink()
     with locked_repository(repository) as opened:
-        opened.record([Path("data")])
+        opened.record([opened.root / "data"])
         opened.refresh()
-        after = opened.outputs()["data"]
+        after = opened.outputs()[opened.root / "data"]
     second = commit(repository, "two")
     history = read_history(repository)
     assert history.recording([before]) == [first]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator
-from pathlib import Path
 
 from dlfd_ops.deletion.erasure import (
     FOREIGN,
@@ -19,16 +18,12 @@ from dlfd_ops.deletion.erasure import (
     Plan,
     Target,
 )
-from dlfd_ops.deletion.parent import PARENT_MODEL
 from dlfd_ops.models.checkpoint import WEIGHTS, weights_digest
 from dlfd_ops.workflows.erasure.contents import runs_naming, tables_of
 from dlfd_ops.workflows.erasure.models import older_models, retrained_without
 from dlfd_ops.workflows.erasure.private import half_replaced, private_files
 from dlfd_ops.workflows.erasure.survey import Surroundings, Survey
 
-ORIGINAL = "models/original"
-REPLACED = frozenset({ORIGINAL, str(PARENT_MODEL)})
-"""Outputs of the newest revision whose weights the erasure replaces: by a record, and by the version that serves."""
 EXPERIMENTS = "Git references of DVC experiments"
 NEVER_REACHED = (
     "clones of this repository, their working trees and their DVC caches, on this and on other machines",
@@ -49,6 +44,8 @@ class Planner:
     def __init__(self, around: Surroundings) -> None:
         self._around = around
         self._survey = Survey(around)
+        # Folders whose weights the erasure replaces: by a record, and by the version that serves.
+        self._replaced = frozenset({around.layout.model("original"), around.layout.parent_model})
 
     def intent(self) -> Intent:
         """Return the plan, and what it takes to carry it out.
@@ -67,13 +64,13 @@ class Planner:
             unreadable_revisions=tuple(around.history.recording(self._gone(targets))),
             not_reached=self._not_reached(),
         )
-        source, prepared = Path(around.params.prepare.root), around.layout.prepared.relative_to(around.layout.root)
+        changing = [self._survey.source_folder, around.layout.prepared, around.layout.model("original")]
         return Intent(
             plan=plan,
             suppress=tuple(around.people.suppressed(around.key)),
-            source=str(source),
+            source=around.params.prepare.root,
             photos=tuple(photo.path for photo in self._survey.raw_photos) if self._survey.removes_raw else (),
-            recorded=around.repository.recorded_dependencies([source, prepared, Path(ORIGINAL)]),
+            recorded=around.repository.recorded_dependencies(changing),
             remotes=self._remotes_to_update(),
             manifest_before=around.people.manifest.digest(),
             targets=targets,
@@ -120,7 +117,7 @@ class Planner:
         keep: dict[str, str] = {}
         digests: dict[str, str] = {}
         for listing, model in survey.models.items():
-            beside = survey.current.get(listing, frozenset()) - REPLACED
+            beside = survey.current.get(listing, frozenset()) - self._replaced
             stays = TRACKED if beside else "" if survey.is_ours(listing) else FOREIGN
             for oid in (listing, model.oid):
                 keep[oid], digests[oid] = keep.get(oid) or stays or residue, model.digest
@@ -181,8 +178,8 @@ class Planner:
     def _remotes_to_update(self) -> tuple[str, ...]:
         """Return the remotes that hold data or models as they stand: they must get them as they will stand."""
         outputs = self._around.repository.outputs()
-        source = self._around.params.prepare.root.rstrip("/")
-        changing = {outputs.get(path) for path in (source, "data/prepared", *REPLACED)}
+        data = (self._survey.source_folder, self._around.layout.prepared)
+        changing = {outputs.get(folder) for folder in (*data, *self._replaced)}
         listings = changing & {*self._survey.listings, *self._survey.models}
         return tuple(
             store.remote

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from dlfd_ops.data.removal import find_leftovers
 from dlfd_ops.deletion.erasure import Kind
-from dlfd_ops.files import leftovers
+from dlfd_ops.files import leftovers, repository_top
 from dlfd_ops.workflows.layout import Layout
 from dlfd_ops.workflows.refusals import BAD_IMAGES_FILE
 from dlfd_ops.workflows.suppressing import NEAR_FILE
@@ -29,7 +29,7 @@ def private_files(layout: Layout, source: Path | None) -> Iterator[tuple[Kind, P
     for folder in half_replaced(layout):
         for path in _files(folder):
             yield "temporary file", path
-    for path in _files(layout.root / ".dvc" / "tmp" / "exps"):
+    for path in _files(repository_top(layout.root) / ".dvc" / "tmp" / "exps"):
         yield "temporary file", path
     for path in find_leftovers(source) if source else ():
         yield "temporary file", path

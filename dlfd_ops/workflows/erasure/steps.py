@@ -78,7 +78,7 @@ class Work:
     def folders(self) -> list[Path]:
         """What an erasure changes of the newest revision: data and models, as DVC knows them."""
         layout = self.layout
-        return [Path(self.intent.source), layout.prepared, layout.model("original"), layout.parent_model]
+        return [layout.root / self.intent.source, layout.prepared, layout.model("original"), layout.parent_model]
 
 
 def suppress(work: Work) -> None:
@@ -125,7 +125,7 @@ def record(work: Work) -> None:
     """Tell DVC what stands there now, and that no later stage has to run for it."""
     work.repository.refresh()
     work.repository.record([*work.folders, work.layout.parent])
-    work.repository.accept(work.intent.recorded)
+    work.repository.accept(work.intent.recorded, work.layout.root)
     work.repository.refresh()
 
 

@@ -67,13 +67,12 @@ class Survey:
     def __init__(self, around: Surroundings) -> None:
         self.around = around
         self.policy = around.params.erase
-        self.source_folder = around.layout.root / around.params.prepare.root
+        self.source_folder = (around.layout.root / around.params.prepare.root).resolve()
 
-    @cached_property
+    @property
     def outside(self) -> bool:
-        """Whether the source lies outside of the repository."""
-        root = self.around.layout.root.resolve()
-        return not self.source_folder.resolve().is_relative_to(root)
+        """Whether the source lies outside of the repository; outside of the pipeline's folder it may lie."""
+        return not self.source_folder.is_relative_to(self.around.repository.root)
 
     @property
     def removes_raw(self) -> bool:
@@ -127,7 +126,7 @@ class Survey:
         return Stores({store: store.look() for store in (repository.cache(), *repository.remotes().stores)})
 
     @cached_property
-    def current(self) -> dict[str, frozenset[str]]:
+    def current(self) -> dict[str, frozenset[Path]]:
         """What the workspace records: object id -> paths of the outputs."""
         outputs = self.around.repository.outputs().items()
         return {oid: frozenset(path for path, other in outputs if other == oid) for _, oid in outputs}
@@ -177,7 +176,7 @@ class Survey:
 
     @cached_property
     def _raw_listing(self) -> dict[str, str]:
-        recorded = self.around.repository.outputs().get(self.around.params.prepare.root, "")
+        recorded = self.around.repository.outputs().get(self.source_folder, "")
         return self.stores.listings.get(recorded, {})
 
     def is_ours(self, oid: str) -> bool:
@@ -192,17 +191,20 @@ class Survey:
             BadInput: a photo is tracked elsewhere too, or the pipeline's newest model knows one of the people.
         """
         self._check_newest_model()
-        ours = {self.around.params.prepare.root.rstrip("/"), "data/prepared"}
+        ours = (self.source_folder, self.around.layout.prepared)
         for oid, output in ((oid, output) for oid, outputs in self.current.items() for output in sorted(outputs)):
             content = {oid, *self.stores.listings.get(oid, {}).values()}
-            within = any(Path(output).is_relative_to(folder) for folder in ours)
+            within = any(output.is_relative_to(folder) for folder in ours)
             alone = oid in self.photos and not oid.endswith(".dir")
             if content & self.photos.keys() and (alone or not within):
                 raise BadInput(
                     "a photo to erase may stand in the raw and the prepared folder only",
                     received="one that DVC tracks under another path, or alone",
-                    remedy=f"take it out of {output} first, or track the raw data as one folder",
+                    remedy=f"take it out of {self._shown(output)} first, or track the raw data as one folder",
                 )
+
+    def _shown(self, path: Path) -> Path:
+        return path.relative_to(self.around.repository.root)
 
     def _check_newest_model(self) -> None:
         folder = self.around.layout.model("unlearned")
