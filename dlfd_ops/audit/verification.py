@@ -10,7 +10,7 @@ registered yet). Earlier versions live in the registry only, where their tags ar
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -26,7 +26,6 @@ from dlfd_ops.audit.evidence import (
     lineage,
     version_in_use,
     versions,
-    weights_gone,
 )
 from dlfd_ops.audit.timeline import printable
 from dlfd_ops.deletion.parent import Parent
@@ -133,7 +132,7 @@ def compare_files(events: Sequence[Event], found: Found) -> Verification:
         FORGET_LIST: compare_digest(FORGET_LIST, accepted.forget_lists, found.forget_list),
         MANIFEST: compare_digest(MANIFEST, accepted.manifests, found.manifest),
         ORIGINAL: compare_digest(ORIGINAL, accepted.originals, found.original)
-        + _compare_retired(found, weights_gone(events)),
+        + _compare_retired(found, {digest for _, fact in facts(events, "erased", Erased) for digest in fact.weights}),
         UNLEARNED: compare_digest(UNLEARNED, accepted.unlearned, found.unlearned),
         PARENT: _compare_parent(registered, found.parent),
         METRICS: _compare_metrics(events, accepted.unlearned, found.metrics),
@@ -218,9 +217,12 @@ def _without_erased(events: Sequence[Event], manifest: str) -> str:
     return manifest
 
 
-def _compare_retired(found: Found, gone: Mapping[str, str]) -> Verification:
-    """Check that a record stands for the original's weights only where the ledger says that they were erased."""
-    if not found.retired or found.original in gone:
+def _compare_retired(found: Found, erased: Collection[str]) -> Verification:
+    """Check that a record stands for the original's weights only where the ledger tells of their erasure.
+
+    A copy may be kept all the same, of another project or beside the pipeline's own models.
+    """
+    if not found.retired or found.original in erased:
         return Verification()
     finding = Finding(ORIGINAL, "the weights: the ledger tells of no erasure", "a record of erased ones")
     return Verification(findings=(finding,))

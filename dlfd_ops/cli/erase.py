@@ -67,9 +67,12 @@ def run(yes: bool, reviewed: str | None, as_json: bool) -> None:
 
 
 def _changed(params: Params) -> tuple[str, ...]:
-    """Return what an erasure writes and Git tracks; the raw data may stand outside of the pipeline's folder."""
-    pointer = Path(f"{params.prepare.root.rstrip('/')}.dvc")
-    return _CHANGED if pointer.is_relative_to("data") or not pointer.exists() else (*_CHANGED, str(pointer))
+    """Return what an erasure changes and Git tracks; the raw data may stand outside of the pipeline's folder."""
+    pointer, factory = Path(f"{params.prepare.root.rstrip('/')}.dvc"), params.train.factory
+    also = [] if pointer.is_relative_to("data") or not pointer.exists() else [pointer]
+    if factory is not None and factory.weights is not None:
+        also.append(Path(factory.weights).parent)
+    return (*_CHANGED, *map(str, also))
 
 
 def _document(planned: Planned) -> dict[str, object]:

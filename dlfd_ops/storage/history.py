@@ -27,10 +27,12 @@ class History:
     Attributes:
         commits: commit -> ids of the contents that its pointers record; every branch, tag, stash and experiment.
         experiments: reference of DVC's experiments -> commit.
+        pointers: path of a pointer -> ids of the contents that any revision of it records.
     """
 
     commits: dict[str, frozenset[str]]
     experiments: dict[str, str]
+    pointers: dict[Path, set[str]]
 
     @property
     def recorded(self) -> frozenset[str]:
@@ -48,16 +50,18 @@ def read_history(root: Path) -> History:
     try:
         repo = Repo(root, search_parent_directories=True)
     except GitError:
-        return History({}, {})
+        return History({}, {}, {})
     with repo:
-        commits = repo.git.rev_list("--all", "--reflog").split()
-        blobs = _pointer_blobs(repo, commits)
-        recorded = {blob: _recorded(repo, blob) for blob in set().union(*blobs.values())}
+        commits = dict.fromkeys(repo.git.rev_list("--all", "--reflog").split(), frozenset[str]())
+        pointers: dict[Path, set[str]] = {}
+        recorded: dict[str, frozenset[str]] = {}
+        for commit, path, blob in _pointer_blobs(repo, list(commits)):
+            if blob not in recorded:
+                recorded[blob] = _recorded(repo, blob)
+            commits[commit] |= recorded[blob]
+            pointers.setdefault(Path(str(repo.working_dir), path), set()).update(recorded[blob])
         references = repo.git.for_each_ref("--format=%(refname) %(objectname)", EXPERIMENTS)
-        return History(
-            {commit: frozenset().union(*(recorded[blob] for blob in blobs[commit])) for commit in commits},
-            dict(line.split() for line in references.splitlines()),
-        )
+        return History(commits, dict(line.split() for line in references.splitlines()), pointers)
 
 
 def remove_references(root: Path, references: Iterable[str]) -> None:
@@ -67,20 +71,17 @@ def remove_references(root: Path, references: Iterable[str]) -> None:
             repo.git.update_ref("-d", reference)
 
 
-def _pointer_blobs(repo: Repo, commits: Sequence[str]) -> dict[str, set[str]]:
-    """Return the pointer files of each commit, as the ids of their contents."""
+def _pointer_blobs(repo: Repo, commits: Sequence[str]) -> list[tuple[str, str, str]]:
+    """Return the pointer files of each commit: commit, path, and the id of the content."""
     changed = repo.git.log("--all", "--reflog", "-m", "--name-only", "--format=", "-z", "--", *POINTERS)
     paths = sorted(set(filter(None, changed.replace("\n", "\0").split("\0"))))
-    found: dict[str, set[str]] = {commit: set() for commit in commits}
     asked = [(commit, path) for commit in commits for path in paths]
     with TemporaryFile() as questions:
         questions.write("".join(f"{commit}:{path}\n" for commit, path in asked).encode("utf-8", "surrogateescape"))
         questions.seek(0)
         answers = repo.git.cat_file("--batch-check=%(objectname) %(objecttype)", istream=questions).splitlines()
-    for (commit, _), answer in zip(asked, answers, strict=True):
-        if answer.endswith(" blob"):
-            found[commit].add(answer.split()[0])
-    return found
+    found = zip(asked, answers, strict=True)
+    return [(commit, path, answer.split()[0]) for (commit, path), answer in found if answer.endswith(" blob")]
 
 
 def _recorded(repo: Repo, blob: str) -> frozenset[str]:

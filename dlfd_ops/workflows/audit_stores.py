@@ -120,7 +120,6 @@ def _compare_weights(layout: Layout, gone: Mapping[str, str]) -> Verification:
 
 
 def _back(layout: Layout, gone: Mapping[str, str]) -> Iterator[Finding]:
-    for name in MODELS:
-        path = layout.model(name) / WEIGHTS
+    for path in (*(layout.model(name) / WEIGHTS for name in MODELS), layout.adopted):
         if path.is_file() and (digest := sha256_file(path)) in gone:
-            yield Finding(f"models/{name}/{WEIGHTS}", f"nothing: erased on {gone[digest][:10]}", "the weights")
+            yield Finding(str(path.relative_to(layout.root)), f"nothing: erased on {gone[digest][:10]}", "the weights")

@@ -55,6 +55,11 @@ class Layout:
         return self.root / PARENT_MODEL
 
     @property
+    def adopted(self) -> Path:
+        """Weights that an original was adopted from, where ``dlfd-ops init`` lays them down."""
+        return self.root / "adopted" / "weights.safetensors"
+
+    @property
     def ledger(self) -> Path:
         """The hash-chained ledger."""
         return self.root / "audit" / "ledger.jsonl"

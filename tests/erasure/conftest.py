@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 from moto.server import ThreadedMotoServer
@@ -44,5 +43,5 @@ def estate(tmp_path_factory: pytest.TempPathFactory, bucket: str) -> Iterator[Es
 @pytest.fixture(scope="module")
 def adopted(tmp_path_factory: pytest.TempPathFactory, bucket: str) -> Iterator[Estate]:
     """A repository as ``dlfd-ops init`` leaves it: the pipeline in a folder, which is the working directory."""
-    with built(tmp_path_factory.mktemp("adopted"), bucket, BUCKET, folder="dlfd", raw=Path("../data/faces")) as estate:
+    with built(tmp_path_factory.mktemp("adopted"), bucket, BUCKET, adopting=True) as estate:
         yield estate

@@ -46,9 +46,19 @@ STORES = ("DVC cache", "DVC remote disk", "DVC remote cloud")
 NUMBERS = {"accuracy": 0.75, "accuracy_forget": 0.5, "mia_auc": 0.5}
 MODEL = "face-tiny"
 FOREIGN_MODEL = "face-of-another-project"
+OLDER_ADOPTED = "weights that an original was adopted from before"
 OLDER_WEIGHTS = "weights of an original that was trained before"
 FOREIGN_WEIGHTS = "weights of another project, in a remote that both use"
 WEIGHTS_OF = {"original": "weights of the original in use", "unlearned": "weights that forgot"}
+FACTORY = {
+    "layer": "classify",
+    "side": "input",
+    "arguments": {},
+    "mean": (0.5, 0.5, 0.5),
+    "std": (0.25, 0.25, 0.25),
+    "weights": "adopted/weights.safetensors",
+    "origin": "models:/ages/2",
+}
 STAGES = {
     "prepare": {
         "cmd": "echo prepare >> ran.log && exit 1",
@@ -107,13 +117,20 @@ class Estate:
         return Path(self.params.prepare.root)
 
     @property
+    def adopted(self) -> Path | None:
+        """The file that the original was adopted from."""
+        factory = self.params.train.factory
+        return Path(str(factory.weights)) if factory is not None else None
+
+    @property
     def client(self) -> MlflowClient:
         """A client of the MLflow store."""
         return open_store(self.root).client
 
     def residue(self) -> list[str]:
         """Return every place that still holds a photo, or its MD5 or SHA-256, in bytes or in its name, or weights."""
-        needles = [OLDER_WEIGHTS.encode(), WEIGHTS_OF["original"].encode(), *self.photos.values()]
+        weights = (OLDER_ADOPTED, OLDER_WEIGHTS, WEIGHTS_OF["original"])
+        needles = [*(one.encode() for one in weights), *self.photos.values()]
         for content in self.photos.values():
             needles += [hashlib.md5(content).hexdigest().encode(), hashlib.sha256(content).hexdigest().encode()]
         return [
@@ -139,18 +156,17 @@ def git(*arguments: str) -> str:
 
 
 @contextmanager
-def built(top: Path, address: str, bucket: str, *, folder: str = ".", raw: Path = RAW) -> Iterator[Estate]:
+def built(top: Path, address: str, bucket: str, *, adopting: bool = False) -> Iterator[Estate]:
     """Make the repository, and work in its pipeline's folder.
 
     Args:
         top: where the repository goes, with the local remote and the site cache.
         address: of the S3 endpoint.
         bucket: of the S3 remote.
-        folder: of the pipeline.
-        raw: folder of the raw data, relative to that of the pipeline.
+        adopting: as ``dlfd-ops init`` leaves it: pipeline and raw data in folders of their own, the original adopted.
     """
     repository = top / "repository"
-    root = (repository / folder).resolve()
+    root = repository / "dlfd" if adopting else repository
     root.mkdir(parents=True)
     subprocess.run(["git", "init", "--quiet", str(repository)], check=True)
     with pytest.MonkeyPatch.context() as patch:
@@ -160,7 +176,7 @@ def built(top: Path, address: str, bucket: str, *, folder: str = ".", raw: Path 
             patch.setenv(f"{name}_NAME", "Test")
             patch.setenv(f"{name}_EMAIL", "test@example.org")
         patch.chdir(root)
-        yield _build(Estate(top, root, repository, _params(raw), address, bucket))
+        yield _build(Estate(top, root, repository, _params(adopting), address, bucket))
 
 
 def _build(estate: Estate) -> Estate:
@@ -174,6 +190,8 @@ def _build(estate: Estate) -> Estate:
     _withdraw_one_photo(estate)
     for name, weights in WEIGHTS_OF.items():
         write_text(Path("models") / name / WEIGHTS, weights)
+    if estate.adopted:
+        write_text(estate.adopted, WEIGHTS_OF["original"])
     _settle(estate, "second delivery")
     _share_the_disk(estate.top / "disk")
     _fulfil(estate)
@@ -196,10 +214,12 @@ def write_rows(raw: Path, table: list[dict[str, str]]) -> None:
     temporary.replace(raw / "labels.csv")
 
 
-def _params(raw: Path) -> Params:
+def _params(adopting: bool) -> Params:
     content = load_params(REPOSITORY / "params.yaml").model_dump(by_alias=True)
     content["base"].update({"dataset": "tiny", "image_size": 16})
-    content["prepare"]["root"] = str(raw)
+    if adopting:
+        content["prepare"]["root"] = "../data/faces"
+        content["train"].update({"architecture": "faces.model:build", "factory": FACTORY})
     content["register"]["model_name"] = MODEL
     return Params.model_validate(content)
 
@@ -217,6 +237,8 @@ def _configure(estate: Estate) -> None:
     write_text(Path("params.yaml"), yaml.safe_dump(estate.params.model_dump(mode="json", by_alias=True)))
     write_text(Path("notes.txt"), "as evaluated\n")
     write_text(Path("models/original/weights.safetensors"), OLDER_WEIGHTS)
+    if estate.adopted:
+        write_text(estate.adopted, OLDER_ADOPTED)
     write_text(Path("models/unlearned/weights.safetensors"), "weights of an earlier trial")
     write_text(Path("metrics/unlearning.json"), json.dumps({"original": NUMBERS, "unlearned": NUMBERS}))
     header = (REPOSITORY / "deletion/suppression.csv").read_text().splitlines()[0]
@@ -257,7 +279,7 @@ def _settle(estate: Estate, message: str) -> None:
     """Prepare, record everything as done, push to both remotes, commit."""
     prepare(estate.params)
     with Repo(".") as repo:
-        repo.add([str(estate.raw)])
+        repo.add([str(path) for path in (estate.raw, estate.adopted) if path])
         repo.commit(force=True)
         for remote in ("disk", "cloud"):
             repo.push(remote=remote, run_cache=True)

@@ -3,16 +3,24 @@
 from __future__ import annotations
 
 import csv
+import hashlib
 import json
+import shutil
 from pathlib import Path
 
 import pytest
 from safetensors.torch import load_file
 
+from dlfd_ops.deletion.erasure import TRACKED
 from tests.foreign.repository import INIT, make_repository
 from tests.pipeline.project import Project
 
 pytestmark = pytest.mark.slow
+ASKED = 3
+LENIENT = {"max_accuracy_drop": 1.0} | dict.fromkeys(
+    ("max_attack_auc_excess", "max_overshoot", "max_attack_auc_error"), 0.5
+)
+"""So little training says nothing about the method: what is tested here is what comes after the gate."""
 READ = (
     "import json; from mlflow import MlflowClient; c = MlflowClient('sqlite:///mlflow.db');"
     "print(json.dumps({v.version: v.tags for v in c.search_model_versions(\"name='ages-private'\")}))"
@@ -36,13 +44,49 @@ def lived(tmp_path_factory: pytest.TempPathFactory) -> Project:
             "anchor_batch_size": 8,
         },
         evaluate={"attack_splits": 2},
+        register={"policy": LENIENT},
     )
-    with (project.root / "data/faces/people.csv").open(newline="") as stream:
-        people = sorted({row["person"] for row in csv.DictReader(stream) if row["fold"] == "train"})
-    for person in people[:3]:
+    for person in people(project)[:ASKED]:
         pipeline.run("dlfd-ops", "request", "add", "--subject", "-", stdin=f"{person}\n")
     pipeline.run("dvc", "repro")
     return project
+
+
+@pytest.fixture(scope="module")
+def photos(lived: Project) -> list[bytes]:
+    """The photos of the people who asked, as they were delivered."""
+    asked, folder = people(lived)[:ASKED], lived.root / "data/faces"
+    with (folder / "people.csv").open(newline="") as stream:
+        return [(folder / row["file"]).read_bytes() for row in csv.DictReader(stream) if row["person"] in asked]
+
+
+@pytest.fixture(scope="module")
+def erased(lived: Project, photos: list[bytes], tmp_path_factory: pytest.TempPathFactory) -> Project:
+    """The same with a DVC remote, once the version that forgot serves and the data are erased.
+
+    They track a copy of their weights themselves, which is the same object for DVC.
+    """
+    assert photos
+    pipeline = Folder(lived.root)
+    lived.run("dvc", "remote", "add", "--default", "disk", str(tmp_path_factory.mktemp("disk")))
+    shutil.copy(lived.root / "dlfd/adopted/weights.safetensors", lived.root / "copy.safetensors")
+    lived.run("dvc", "add", "--quiet", "copy.safetensors")
+    lived.run("git", "add", "--all")
+    lived.run("git", "commit", "--quiet", "--message", "Unlearned")
+    lived.run("dvc", "push", "--quiet", "--run-cache")
+    pipeline.run("dlfd-ops", "promote")
+    assert TRACKED in pipeline.run("dlfd-ops", "erase", "plan")
+    pipeline.run("dlfd-ops", "erase", "run", "--yes")
+    lived.run("git", "add", "--all")
+    lived.run("git", "commit", "--quiet", "--message", "Erased")
+    lived.run("dvc", "push", "--quiet")
+    return lived
+
+
+def people(project: Project) -> list[str]:
+    """Return the people whom their model was trained on."""
+    with (project.root / "data/faces/people.csv").open(newline="") as stream:
+        return sorted({row["person"] for row in csv.DictReader(stream) if row["fold"] == "train"})
 
 
 class Folder(Project):
@@ -91,3 +135,32 @@ def test_a_model_that_is_only_a_pickle_is_refused(lived: Project) -> None:
     asked = [*INIT, "--weights", "models:/ages/1", "--folder", "other"]
     assert "safetensors.torch.save_file" in lived.run(*asked, expect=2)
     assert not (lived.root / "other").exists()
+
+
+def test_what_is_erased_is_in_no_store(
+    erased: Project, photos: list[bytes], tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    """Neither photo nor MD5 of one in repository, cache, remote or MLflow; the weights to adopt are gone."""
+    needles = [*photos, *(hashlib.md5(photo).hexdigest().encode() for photo in photos)]
+    files = [path for path in tmp_path_factory.getbasetemp().rglob("*") if path.is_file()]
+    assert not [path for path in files if any(needle in path.read_bytes() for needle in needles)]
+    names = {"".join(path.parts[-2:]) for path in files}
+    assert names.isdisjoint(hashlib.md5(photo).hexdigest() for photo in photos)
+    assert [path.name for path in (erased.root / "dlfd/adopted").iterdir()] == [".gitignore"]
+
+
+def test_the_pipeline_works_after_an_erasure(erased: Project) -> None:
+    """The audit agrees, nothing runs again, a clone has all that it needs, and the next request is unlearned."""
+    pipeline = Folder(erased.root)
+    pipeline.run("dlfd-ops", "audit", "verify")
+    assert "Running stage" not in pipeline.run("dvc", "repro")
+    erased.run("git", "clone", "--quiet", ".", "../clone")
+    clone = Project(erased.root.parent / "clone")
+    clone.run("dvc", "pull", "--quiet")
+    assert "adopted" not in clone.run("dvc", "status")
+    assert "Running stage" not in clone.run("dvc", "repro", "dlfd/dvc.yaml")
+    pipeline.run("dlfd-ops", "request", "add", "--subject", "-", stdin=f"{people(erased)[0]}\n")
+    said = pipeline.run("dvc", "repro")
+    assert "Running stage 'dlfd/dvc.yaml:unlearn'" in said or "Running stage 'unlearn'" in said
+    assert "train'" not in said.replace("Stage 'train'", "")
+    pipeline.run("dlfd-ops", "audit", "verify")

@@ -58,8 +58,8 @@ class KnownModel:
     """A model that knew one of the people.
 
     Attributes:
-        oid: object id of its weights.
-        digest: SHA-256 of them.
+        oid: object id of its weight file.
+        digest: SHA-256 of that.
     """
 
     oid: str
@@ -166,20 +166,24 @@ def tables_of(stores: Stores, listings: Sequence[str], stay: Collection[str]) ->
     return theirs - others - set(stay)
 
 
-def models_without(stores: Stores, safe: Collection[str]) -> dict[str, KnownModel]:
-    """Return the models whose weights are not among the safe ones, by their listings.
+def models_without(stores: Stores, safe: Collection[str], alone: Collection[str]) -> dict[str, KnownModel]:
+    """Return the models whose weights are not among the safe ones, by what DVC's pointers record of them.
+
+    That is the listing of a folder, or the weight file itself.
 
     Args:
         stores: where to look.
         safe: SHA-256 of the weights that may stay.
+        alone: weight files that are recorded alone.
     """
-    folders = {oid: entries[WEIGHTS] for oid, entries in stores.listings.items() if WEIGHTS in entries}
+    found = {oid: entries[WEIGHTS] for oid, entries in stores.listings.items() if WEIGHTS in entries}
+    found |= {oid: oid for oid in alone}
     digests = {}
-    for oid in sorted(set(folders.values())):
+    for oid in sorted(set(found.values())):
         content = stores.read(oid)
         if content is not None and (digest := sha256_bytes(content)) not in safe:
             digests[oid] = digest
-    return {listing: KnownModel(oid, digests[oid]) for listing, oid in folders.items() if oid in digests}
+    return {recorded: KnownModel(oid, digests[oid]) for recorded, oid in found.items() if oid in digests}
 
 
 def runs_naming(stores: Stores, oids: Collection[str]) -> Iterator[tuple[ObjectStore, str]]:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 
 from dlfd_ops.audit.chain import Event
 from dlfd_ops.audit.evidence import Unlearned, VersionEvidence, facts, versions
@@ -52,6 +54,19 @@ def older_models(params: Params, layout: Layout, key: SecretKey, people: People)
             name=model.model_id,
             weights=model.tags.get("dlfd.weights_digest", ""),
         )
+
+
+def adopted_weights(params: Params, layout: Layout) -> Path | None:
+    """Return the weight file that the original was adopted from, or None where it was trained here."""
+    factory = params.train.factory
+    if factory is None or factory.weights is None:
+        return None
+    return Path(os.path.normpath(layout.root / factory.weights))
+
+
+def pointer_of(path: Path) -> Path:
+    """Return the file with which DVC tracks a file alone."""
+    return path.with_name(f"{path.name}.dvc")
 
 
 def safe_weights(layout: Layout, people: People) -> frozenset[str]:

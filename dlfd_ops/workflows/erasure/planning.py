@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator
+from pathlib import Path
 
 from dlfd_ops.deletion.erasure import (
     FOREIGN,
@@ -18,9 +19,10 @@ from dlfd_ops.deletion.erasure import (
     Plan,
     Target,
 )
+from dlfd_ops.digest import sha256_bytes, sha256_file
 from dlfd_ops.models.checkpoint import WEIGHTS, weights_digest
 from dlfd_ops.workflows.erasure.contents import runs_naming, tables_of
-from dlfd_ops.workflows.erasure.models import older_models, retrained_without
+from dlfd_ops.workflows.erasure.models import older_models, pointer_of, retrained_without
 from dlfd_ops.workflows.erasure.private import half_replaced, private_files
 from dlfd_ops.workflows.erasure.survey import Surroundings, Survey
 
@@ -32,6 +34,7 @@ NEVER_REACHED = (
     "copies of photos, of models and of prepared data that somebody made outside of this pipeline",
     "earlier versions of objects in buckets that keep versions",
 )
+ADOPTED = "the model that the original was adopted from, in the registry or the file that it came from"
 
 
 class Planner:
@@ -116,15 +119,23 @@ class Planner:
         yield from self._weights_of_the_workspace(residue)
         keep: dict[str, str] = {}
         digests: dict[str, str] = {}
-        for listing, model in survey.models.items():
-            beside = survey.current.get(listing, frozenset()) - self._replaced
-            stays = TRACKED if beside else "" if survey.is_ours(listing) else FOREIGN
-            for oid in (listing, model.oid):
+        tracked = self._tracked_beside()
+        for recorded, model in survey.models.items():
+            foreign = "" if survey.is_ours(recorded) else FOREIGN
+            for oid in (recorded, model.oid):
+                stays = TRACKED if oid in tracked else foreign
                 keep[oid], digests[oid] = keep.get(oid) or stays or residue, model.digest
         for store, contents in survey.stores.contents.items():
             for oid in sorted(keep):
                 for path in contents.objects.get(oid, ()):
                     yield self._target("model", store.name, path, keep=keep[oid], oid=oid, weights=digests[oid])
+
+    def _tracked_beside(self) -> set[str]:
+        """Return every object of the newest revision, save those that only outputs hold whose weights go."""
+        survey = self._survey
+        going = {*self._replaced, survey.adopted}
+        stay = [oid for oid, outputs in survey.current.items() if not outputs <= going]
+        return {*stay, *(oid for listing in stay for oid in survey.stores.listings.get(listing, {}).values())}
 
     def _weights_of_the_workspace(self, residue: str) -> Iterator[Target]:
         """Yield the weights that lie in the working tree; the pinned parent is replaced, whatever the policy says."""
@@ -137,6 +148,19 @@ class Planner:
         if (retrained / WEIGHTS).exists() and not retrained_without(layout, self._around.people):
             path, digest = retrained / WEIGHTS, weights_digest(retrained)
             yield self._target("model", WORKING_TREE, str(path), keep=residue, weights=digest)
+        adopted = self._survey.adopted
+        if adopted and (adopted.exists() or pointer_of(adopted).exists()):
+            digest = self._adopted_digest(adopted)
+            if digest not in safe:
+                yield self._target("model", WORKING_TREE, str(adopted), keep=residue, weights=digest)
+
+    def _adopted_digest(self, path: Path) -> str:
+        """Return the SHA-256 of the adopted weights; where they are not checked out, by the stores, or empty."""
+        if path.exists():
+            return sha256_file(path)
+        oid = self._around.repository.outputs().get(path, "")
+        content = self._survey.stores.read(oid)
+        return sha256_bytes(content) if content is not None else ""
 
     def _runs(self, gone: Collection[str]) -> Iterator[Target]:
         for store, path in runs_naming(self._survey.stores, gone):
@@ -195,4 +219,4 @@ class Planner:
             for store, contents in self._survey.stores.contents.items()
             if contents.temporary and not store.own
         ]
-        return (*found, *NEVER_REACHED)
+        return (*found, *NEVER_REACHED, *([ADOPTED] if self._survey.adopted else []))

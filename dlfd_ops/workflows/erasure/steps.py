@@ -40,6 +40,7 @@ from dlfd_ops.tracking.removal import remove_model
 from dlfd_ops.tracking.runs import experiment_name
 from dlfd_ops.tracking.store import open_store
 from dlfd_ops.workflows.certify import certify_again
+from dlfd_ops.workflows.erasure.models import adopted_weights, pointer_of
 from dlfd_ops.workflows.erasure.people import find_people
 from dlfd_ops.workflows.erasure.planning import EXPERIMENTS, Planner
 from dlfd_ops.workflows.erasure.private import half_replaced
@@ -102,13 +103,18 @@ def remove_raw(work: Work) -> None:
 def retire_original(work: Work) -> None:
     """Put a record in the place of the original's weights; its training stays frozen from here on.
 
-    It comes before the data are prepared again: the record names the test photos that its numbers were measured on.
+    The weights that it was adopted from go with DVC's pointer to them: nothing reads them any more. All of it comes
+    before the data are prepared again: the record names the test photos that its numbers were measured on.
     """
-    weights = work.layout.model("original") / WEIGHTS
-    if any(Path(target.name) == weights for target in work.going("model")):
+    going = {Path(target.name) for target in work.going("model")}
+    weights, adopted = work.layout.model("original") / WEIGHTS, adopted_weights(work.params, work.layout)
+    if not going.isdisjoint({weights, adopted}):
         freeze("train", work.layout.root)
-        if weights.exists():  # else it was retired by a run that may have been killed while it wrote the manifest
-            retire(weights.parent, _numbers_of_the_original(work.layout), read_manifest(work.layout.manifest))
+    if weights in going and weights.exists():  # else a run retired it that may have been killed in writing the manifest
+        retire(weights.parent, _numbers_of_the_original(work.layout), read_manifest(work.layout.manifest))
+    if adopted in going:
+        adopted.unlink(missing_ok=True)
+        pointer_of(adopted).unlink(missing_ok=True)
 
 
 def prepare_again(work: Work) -> None:

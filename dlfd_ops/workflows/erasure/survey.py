@@ -25,7 +25,7 @@ from dlfd_ops.workflows.erasure.contents import (
     samples_of,
     shared,
 )
-from dlfd_ops.workflows.erasure.models import safe_weights
+from dlfd_ops.workflows.erasure.models import adopted_weights, pointer_of, safe_weights
 from dlfd_ops.workflows.erasure.people import People
 from dlfd_ops.workflows.layout import Layout
 from dlfd_ops.workflows.prepare import read_source
@@ -62,12 +62,14 @@ class Survey:
         around: the same.
         policy: section ``erase`` of the parameters.
         source_folder: of the raw data.
+        adopted: weight file that the original was adopted from, or None.
     """
 
     def __init__(self, around: Surroundings) -> None:
         self.around = around
         self.policy = around.params.erase
         self.source_folder = (around.layout.root / around.params.prepare.root).resolve()
+        self.adopted = adopted_weights(around.params, around.layout)
 
     @property
     def outside(self) -> bool:
@@ -161,8 +163,10 @@ class Survey:
 
     @cached_property
     def models(self) -> dict[str, KnownModel]:
-        """The models in DVC's stores that knew one of the people, by their listings."""
-        return models_without(self.stores, self.safe_weights)
+        """The models in DVC's stores that knew one of the people, by what records them."""
+        once = self.around.history.pointers.get(pointer_of(self.adopted), set()) if self.adopted else set()
+        now = {oid for oid, outputs in self.current.items() if self.adopted in outputs}
+        return models_without(self.stores, self.safe_weights, once | now)
 
     @cached_property
     def unchanged(self) -> set[str]:
@@ -188,9 +192,11 @@ class Survey:
         """Check that nothing that stays may be what is to go.
 
         Raises:
-            BadInput: a photo is tracked elsewhere too, or the pipeline's newest model knows one of the people.
+            BadInput: a photo is tracked elsewhere too, the pipeline's newest model knows one of the people, or the
+                file that the original was adopted from is not the pipeline's own.
         """
         self._check_newest_model()
+        self._check_adopted()
         ours = (self.source_folder, self.around.layout.prepared)
         for oid, output in ((oid, output) for oid, outputs in self.current.items() for output in sorted(outputs)):
             content = {oid, *self.stores.listings.get(oid, {}).values()}
@@ -202,6 +208,19 @@ class Survey:
                     received="one that DVC tracks under another path, or alone",
                     remedy=f"take it out of {self._shown(output)} first, or track the raw data as one folder",
                 )
+
+    def _check_adopted(self) -> None:
+        path = self.adopted
+        if path is None or self.policy.older_models == "keep":
+            return
+        tracked = [output for outputs in self.current.values() for output in outputs if path.is_relative_to(output)]
+        alone = not tracked or (tracked == [path] and pointer_of(path).exists())
+        if not alone or not path.is_relative_to(self.around.layout.root):
+            raise BadInput(
+                "the weights that the original was adopted from must be the pipeline's own, to be erased with it",
+                received="a file outside of its folder, or one that a stage writes or DVC tracks within a folder",
+                remedy="copy it to adopted/, run dvc add on the copy, and name the copy in train.factory.weights",
+            )
 
     def _shown(self, path: Path) -> Path:
         return path.relative_to(self.around.repository.root)
