@@ -26,7 +26,8 @@ class FactorySection(Section):
     """Safetensors file with the original's weights, relative to ``params.yaml``: the original is taken from there. Null
     trains it."""
     origin: Annotated[str, Field(max_length=500)] | None
-    """Where these weights come from, for the record: ``models:/NAME/VERSION`` or a file."""
+    """Where these weights come from, for the record: ``models:/NAME/VERSION``, a file of the repository, or name and
+    SHA-256 of another file."""
 
 
 class TrainSection(Section):

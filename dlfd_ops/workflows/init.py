@@ -17,6 +17,7 @@ from safetensors.torch import load_file, save
 from torch import Tensor
 
 from dlfd_ops.data.adapters import Source
+from dlfd_ops.digest import sha256_file
 from dlfd_ops.errors import BadInput
 from dlfd_ops.files import write_bytes
 from dlfd_ops.models.classifier import Factory, ModelCard
@@ -176,13 +177,22 @@ def _weights(given: str) -> tuple[str, dict[str, Tensor]]:
         found = fetch_weights(given, Path())
         return found.uri, found.state
     try:
-        return given, load_file(given)
+        return _named(given), load_file(given)
     except (OSError, SafetensorError) as error:
         raise BadInput(
             "--weights must be models:/NAME@ALIAS, models:/NAME/VERSION or a safetensors file",
             received=str(error)[:120],
             remedy="write one with safetensors.torch.save_file(model.state_dict(), FILE)",
         ) from error
+
+
+def _named(file: str) -> str:
+    """Return how a weight file is recorded: by its path, or outside of the repository by its name and content.
+
+    Git, the model's card and its tag in MLflow carry the record: a path from elsewhere may name a person.
+    """
+    path = Path(os.path.relpath(file))
+    return f"{path.name} (SHA-256 {sha256_file(path)})" if ".." in path.parts else path.as_posix()
 
 
 def _source(wish: Adoption, params: Params) -> Source:

@@ -16,6 +16,7 @@ from click.testing import CliRunner
 from PIL import Image
 
 from dlfd_ops.cli import main
+from dlfd_ops.digest import sha256_file
 from dlfd_ops.models.checkpoint import save_weights
 from dlfd_ops.models.exported import read_exported_weights
 from dlfd_ops.params import load_params
@@ -91,6 +92,20 @@ def test_one_folder_is_added_and_nothing_else_changes(module: str) -> None:
         "source",
         "held_out",
     )
+
+
+@pytest.mark.parametrize("folder", ["", "weights/of", "../home-of-jane.doe"])
+def test_of_a_file_elsewhere_name_and_content_are_recorded(module: str, folder: str) -> None:
+    """Within the repository a path says where, be it given as an absolute one; outside it would tell of a machine."""
+    Path(folder).mkdir(parents=True, exist_ok=True)
+    weights = Path("weights.safetensors").rename(Path(folder, "ours.safetensors")).resolve()
+    named = f"ours.safetensors (SHA-256 {sha256_file(weights)})" if ".." in folder else str(Path(folder, weights.name))
+    status, output = call(module, "--json", weights=str(weights))
+    assert status == 0, output
+    factory = load_params(Path("dlfd/params.yaml")).train.factory
+    assert factory is not None
+    assert factory.origin == json.loads(output)["origin"] == named
+    assert not [name for name, content in tree().items() if str(weights.parent).encode() in content]
 
 
 def test_the_stages_are_those_of_this_project(module: str) -> None:
