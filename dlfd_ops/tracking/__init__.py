@@ -8,6 +8,8 @@
     One run a model: params, metrics over steps, the data set as an input.
 ``packaging``
     A classifier as a self-contained MLflow model (pt2).
+``likeness``
+    Whether what the store holds is what packaging makes here, told without loading it.
 ``versions`` | ``aliases``
     Versions as the registry has them | which of them is the candidate and the champion.
 ``logged_models`` | ``registry``

@@ -9,7 +9,6 @@ beside ``model.pt2``, a file ``model.pth`` would be what MLflow loads.
 from __future__ import annotations
 
 import filecmp
-import json
 import zipfile
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -27,12 +26,11 @@ from dlfd_ops.files import parse_yaml, read_bounded
 from dlfd_ops.tracking.store import artifact_is_missing
 
 MAX_DESCRIPTION_BYTES = 1 << 20
-MAX_PROGRAM_BYTES = 64 << 20
 _OF_ONE_PACKAGING = frozenset(
     {"artifact_path", "model_id", "model_size_bytes", "model_uuid", "run_id", "utc_time_created"}
 )
 """What ``MLmodel`` says about when and where it was packaged; nothing of it steers how the model is loaded."""
-_PROGRAM, _SERIALIZATION_ID = "/models/model.json", "/.data/serialization_id"
+_SERIALIZATION_ID = "/.data/serialization_id"
 
 
 def differing_from_store(artifact_uri: str, packaged: Path) -> list[str]:
@@ -86,23 +84,11 @@ def _description(path: Path) -> dict[str, Any]:
     return {name: value for name, value in content.items() if name not in _OF_ONE_PACKAGING}
 
 
-def _archive(path: Path) -> list[tuple[str, Any]]:
-    """Return every record of an archive; of the program without the paths of the code that it was traced from."""
-    records: list[tuple[str, Any]] = []
+def _archive(path: Path) -> list[tuple[str, str]]:
+    """Return every record of an archive with its digest."""
     with zipfile.ZipFile(path) as archive:
-        for record in archive.infolist():
-            if record.compress_type != zipfile.ZIP_STORED:
-                raise ValueError("a packed record, which torch does not write")
-            if record.filename.endswith(_PROGRAM):
-                if record.file_size > MAX_PROGRAM_BYTES:
-                    raise ValueError("too long a program")
-                program = json.loads(archive.read(record), object_hook=_without_trace)
-                records.append((record.filename, program))
-            elif not record.filename.endswith(_SERIALIZATION_ID):  # a digest of the others
-                records.append((record.filename, sha256_bytes(archive.read(record))))
-    return records
-
-
-def _without_trace(value: dict[str, Any]) -> dict[str, Any]:
-    value.pop("stack_trace", None)
-    return value
+        if any(record.compress_type != zipfile.ZIP_STORED for record in archive.infolist()):
+            raise ValueError("a packed record, which torch does not write")
+        names = [record.filename for record in archive.infolist()]
+        # The serialization's id is drawn anew each time.
+        return [(name, sha256_bytes(archive.read(name))) for name in names if not name.endswith(_SERIALIZATION_ID)]

@@ -57,6 +57,7 @@ def package(checkpoint: Path, target: Path, description: Model) -> None:
             metadata=_metadata(classifier.card, weights_digest(checkpoint)),
             serialization_format="pt2",
         )
+    _leave_out_this_machine(target / EXPORTED)
     _check_export(served, target / EXPORTED, classifier.card.image_size)
     (target / CHECKPOINT).mkdir()
     for name in (WEIGHTS, CARD):
@@ -98,6 +99,15 @@ def _metadata(card: ModelCard, digest: str) -> dict[str, object]:
             "weights_digest": digest,
         }
     }
+
+
+def _leave_out_this_machine(exported: Path) -> None:
+    """Write an export anew without the paths of the code that it was traced from, and without its pickled example."""
+    program = torch.export.load(exported)
+    for node in program.graph.nodes:
+        node.meta.pop("stack_trace", None)
+    program.example_inputs = None
+    torch.export.save(program, exported)
 
 
 @torch.no_grad()

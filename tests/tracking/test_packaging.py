@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -95,12 +96,17 @@ def test_says_what_it_takes_and_what_it_answers(packaged: tuple[Path, Path]) -> 
 
 
 def test_holds_noise_and_no_pickle(packaged: tuple[Path, Path]) -> None:
-    """The example shows nobody, and no file needs to be unpickled to be read."""
+    """The example shows nobody, no file needs to be unpickled to be read, and none names a folder of this machine."""
     _, model = packaged
     example = json.loads((model / "input_example.json").read_text())
     assert np.allclose(np.asarray(example), noise(2, SIZE))
     suffixes = {path.suffix for path in model.rglob("*") if path.is_file()}
     assert suffixes <= {"", ".json", ".yaml", ".txt", ".pt2", ".safetensors"}
+    with zipfile.ZipFile(model / packaging.EXPORTED) as archive:
+        records = {name: archive.read(name) for name in archive.namelist()}
+    assert records["model/data/sample_inputs/model.pt"] == b""
+    for folder in (sys.prefix, str(Path(packaging.__file__).parents[2])):
+        assert [name for name, content in records.items() if folder.encode() in content] == []
 
 
 def test_checkpoint_can_be_unlearned_from_again(packaged: tuple[Path, Path]) -> None:
