@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
@@ -161,7 +162,7 @@ def parse_event(line: bytes) -> Event:
     if not line.endswith(b"\n"):
         raise MalformedLineError("a line that ends with a line feed", "a torn one")
     try:
-        value = json.loads(line.decode(), parse_constant=_refuse_constant)
+        value = json.loads(line.decode(), parse_constant=_refuse_constant, parse_float=_finite)
         if b"\\u" in line:  # written as it is, but for control characters: half a surrogate can't be, nor hashed
             canonical_json(value).encode()
         if not isinstance(value, dict) or {key: type(item) for key, item in value.items()} != _FIELDS:
@@ -173,6 +174,12 @@ def parse_event(line: bytes) -> Event:
 
 def _refuse_constant(name: str) -> Any:
     raise ValueError(f"{name} is no JSON")
+
+
+def _finite(number: str) -> float:
+    if not math.isfinite(value := float(number)):
+        raise ValueError("a number beyond all floats")
+    return value
 
 
 def line_hash(line: bytes, event: Event) -> str | None:

@@ -21,12 +21,14 @@ class Coverage:
         registered: digest of weights -> the requests that the versions with them have forgotten.
         unlearned: digest of weights that an unlearning made -> of those that it started from.
         erased: requests whose data are gone: an original that is trained afterwards never knew them.
+        known: digest of trained weights -> the requests that versions made from them had to forget.
     """
 
     resolved: Mapping[str, Collection[str]]
     registered: Mapping[str, Collection[str]]
     unlearned: Mapping[str, str]
     erased: Collection[str]
+    known: Mapping[str, Collection[str]]
 
     @classmethod
     def of(cls, events: Sequence[Event]) -> Coverage:
@@ -45,13 +47,16 @@ class Coverage:
             fact.weights_digest: fact.parent_weights_digest for _, fact in facts(events, "unlearned", Unlearned)
         }
         erased = {request_id for _, fact in facts(events, "erased", Erased) for request_id in fact.request_ids}
-        return cls(resolved, registered, unlearned, erased)
+        known: dict[str, set[str]] = {}
+        for one in versions(events):
+            known.setdefault(one.lineage[-1], set()).update(resolved.get(one.registered.forget_list_digest, ()))
+        return cls(resolved, registered, unlearned, erased, known)
 
     def covered(self, weights_digest: str) -> Collection[str]:
         """Return the requests that these weights have forgotten; of a trained model, those that it never knew."""
         if weights_digest in self.registered or weights_digest in self.unlearned:
             return self.registered.get(weights_digest, ())
-        return self.erased
+        return {*self.erased}.difference(self.known.get(weights_digest, ()))
 
     def unexplained(self, version: VersionEvidence) -> list[str]:
         """Return the requests of a version that neither its forget list nor its parent accounts for, sorted."""
@@ -59,24 +64,6 @@ class Coverage:
         asked = self.resolved.get(registered.forget_list_digest, ())
         parent = self.unlearned.get(registered.weights_digest)
         return sorted({*registered.request_ids}.difference(asked, () if parent is None else self.covered(parent)))
-
-    def check_covers(self, covers: Collection[str], weights_digest: str) -> None:
-        """Check that a pinned parent has forgotten what it is said to have forgotten.
-
-        Args:
-            covers: requests, as the pin says.
-            weights_digest: of the parent.
-
-        Raises:
-            CheckFailed: the ledger does not say so of one of them.
-        """
-        more = sorted({*covers}.difference(self.covered(weights_digest)))
-        if more:
-            raise CheckFailed(
-                "the pinned parent may cover only requests that the ledger says it has forgotten",
-                received=f"{more[0]}" + (f" and {len(more) - 1} more" if len(more) > 1 else ""),
-                remedy="run `dlfd-ops audit verify`, and restore deletion/parent.json with dvc checkout",
-            )
 
 
 def compare_coverage(events: Sequence[Event], found: Found) -> Verification:
@@ -86,17 +73,40 @@ def compare_coverage(events: Sequence[Event], found: Found) -> Verification:
         BadInput: an event lacks a fact of its kind.
     """
     coverage = Coverage.of(events)
-    more = _of_versions(coverage, versions(events)) | _of_pinned(coverage, events, found) | _of_list(coverage, found)
-    findings = tuple(
-        Finding(f"{what} {name}", expected, ", ".join(map(printable, sorted(ids))))
-        for (what, name, expected), ids in more.items()
-        if ids
-    )
-    return Verification(findings=findings, checked=(PINNED,) if found.pinned else ())
+    more = _of_versions(coverage, versions(events)) | _of_inputs(coverage, events, found)
+    return Verification(findings=_findings(more), checked=(PINNED,) if found.pinned else ())
+
+
+def check_coverage(events: Sequence[Event], found: Found) -> None:
+    """Check that the ledger explains what the pinned parent and the forget list are said to forget.
+
+    Raises:
+        BadInput: an event lacks a fact of its kind.
+        CheckFailed: it does not.
+    """
+    findings = _findings(_of_inputs(Coverage.of(events), events, found))
+    if findings:
+        raise CheckFailed(
+            "a version may be registered only for requests that the ledger explains",
+            received=str(findings[0]),
+            remedy="run `dlfd-ops audit verify`, and restore what was edited with dvc checkout or git",
+        )
 
 
 _Claims = dict[tuple[str, str, str], Collection[str]]
 """Of what, which part, and what its requests should be -> those that are not."""
+
+
+def _findings(claims: _Claims) -> tuple[Finding, ...]:
+    return tuple(
+        Finding(f"{what} {name}", expected, ", ".join(map(printable, sorted(ids))))
+        for (what, name, expected), ids in claims.items()
+        if ids
+    )
+
+
+def _of_inputs(coverage: Coverage, events: Sequence[Event], found: Found) -> _Claims:
+    return _of_pinned(coverage, events, found) | _of_list(coverage, found)
 
 
 def _of_versions(coverage: Coverage, registered: Sequence[VersionEvidence]) -> _Claims:

@@ -12,7 +12,7 @@ import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +37,8 @@ from dlfd_ops.errors import BadInput, CheckFailed
 from dlfd_ops.files import write_bytes
 
 LEDGER_FILE = Path("audit/ledger.jsonl")
+MAX_CLOCK_DIFFERENCE = timedelta(minutes=5)
+"""By which the clock of the machine that wrote the last event may be ahead of this one's."""
 LOCK_SECONDS = 120.0
 """Longest wait for another writer."""
 
@@ -80,7 +82,7 @@ class Ledger:
             For each item its event: the new one, or the one that was there.
 
         Raises:
-            CheckFailed: a whole line of the ledger is not an event, or the last one is not intact.
+            CheckFailed: a whole line of the ledger is not an event, or the last one is not intact or from the future.
             BadInput: another writer holds the ledger for too long, or the data are no finite JSON.
         """
         wanted = [(kind, _plain(kind, data)) for kind, data in items]
@@ -166,11 +168,7 @@ class Ledger:
         if not events:
             return None
         last = events[-1]
-        try:
-            intact = last.hash == last.computed_hash()
-        except ValueError:  # a number beyond all floats, which no event of ours holds
-            intact = False
-        if not intact:
+        if last.hash != last.computed_hash():
             raise CheckFailed(
                 f"{self.path} line {len(events)} must carry the hash of its content",
                 received="another hash",
@@ -238,15 +236,28 @@ def _same(event: Event, kind: str, data: Mapping[str, Any]) -> bool:
 
 
 def _following(last: Event | None, kind: str, data: dict[str, Any]) -> Event:
-    now = datetime.now(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
     body: dict[str, Any] = {
         "seq": last.seq + 1 if last else 1,
-        "at": max(now, last.at) if last else now,  # the clocks of two machines differ
+        "at": _now(last),
         "kind": kind,
         "data": data,
         "previous": last.hash if last else GENESIS,
     }
     return Event(**body, hash=sha256_json(body))
+
+
+def _now(last: Event | None) -> str:
+    """Return the time of a new event: no earlier than the last one, as the clocks of two machines differ a little."""
+    now = datetime.now(UTC)
+    latest = (now + MAX_CLOCK_DIFFERENCE).isoformat(timespec="microseconds").replace("+00:00", "Z")
+    at = now.isoformat(timespec="microseconds").replace("+00:00", "Z")
+    if last is not None and last.at > latest:
+        raise CheckFailed(
+            "the ledger's last event must not be from the future",
+            received=f"{last.at[:30]!r}, where this clock says {at}",
+            remedy="set the clock that is wrong; restore the ledger from git where the event's was",
+        )
+    return at if last is None else max(at, last.at)
 
 
 def _line(event: Event) -> bytes:

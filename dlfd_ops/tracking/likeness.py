@@ -9,7 +9,9 @@ beside ``model.pt2``, a file ``model.pth`` would be what MLflow loads.
 from __future__ import annotations
 
 import filecmp
+import struct
 import zipfile
+from collections.abc import Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -20,7 +22,6 @@ from mlflow.models.model import MLMODEL_FILE_NAME
 from mlflow.protos.databricks_pb2 import RESOURCE_DOES_NOT_EXIST, ErrorCode
 from mlflow.store.artifact.models_artifact_repo import REGISTERED_MODEL_META_FILE_NAME
 
-from dlfd_ops.digest import sha256_bytes
 from dlfd_ops.errors import BadInput
 from dlfd_ops.files import parse_yaml, read_bounded
 from dlfd_ops.tracking.store import artifact_is_missing
@@ -72,10 +73,11 @@ def _alike(held: Path, packaged: Path) -> bool:
     """Compare bytes, and where they differ what the two kinds of files say that note where they were made."""
     if filecmp.cmp(held, packaged, shallow=False):
         return True
-    read = {MLMODEL_FILE_NAME: _description, "model.pt2": _archive}.get(packaged.name)
+    if packaged.name == "model.pt2":
+        return _same_archive(held, packaged)
     try:
-        return read is not None and bool(read(held) == read(packaged))
-    except (BadInput, zipfile.BadZipFile, OSError, ValueError, EOFError, AttributeError, RuntimeError):
+        return packaged.name == MLMODEL_FILE_NAME and _description(held) == _description(packaged)
+    except (BadInput, ValueError, AttributeError):
         return False
 
 
@@ -84,11 +86,27 @@ def _description(path: Path) -> dict[str, Any]:
     return {name: value for name, value in content.items() if name not in _OF_ONE_PACKAGING}
 
 
-def _archive(path: Path) -> list[tuple[str, str]]:
-    """Return every record of an archive with its digest."""
-    with zipfile.ZipFile(path) as archive:
-        if any(record.compress_type != zipfile.ZIP_STORED for record in archive.infolist()):
-            raise ValueError("a packed record, which torch does not write")
-        names = [record.filename for record in archive.infolist()]
-        # The serialization's id is drawn anew each time.
-        return [(name, sha256_bytes(archive.read(name))) for name in names if not name.endswith(_SERIALIZATION_ID)]
+def _same_archive(held: Path, packaged: Path) -> bool:
+    """Compare two archives byte by byte, but for the id that torch draws for each and its checksum.
+
+    Only the packaged one is read as an archive: of bytes that two readers take for two archives, one alone is ours.
+    """
+    ours, theirs = packaged.read_bytes(), bytearray(held.read_bytes())
+    if len(ours) != len(theirs):
+        return False
+    for start, length in _drawn(packaged, ours):
+        theirs[start : start + length] = ours[start : start + length]
+    return bytes(theirs) == ours
+
+
+def _drawn(packaged: Path, content: bytes) -> Iterator[tuple[int, int]]:
+    """Yield where the id of an archive stands, and its checksum: start and length."""
+    with zipfile.ZipFile(packaged) as archive:
+        (record,) = (record for record in archive.infolist() if record.filename.endswith(_SERIALIZATION_ID))
+        drawn, directory = archive.read(record), archive.start_dir
+    for what, start in (
+        (drawn, record.header_offset),
+        (struct.pack("<I", record.CRC), record.header_offset),
+        (struct.pack("<I", record.CRC), directory),
+    ):
+        yield content.index(what, start), len(what)

@@ -150,8 +150,9 @@ class Registry:
 
         with self._store.answering(), self._store.as_default(), TemporaryDirectory() as folder:
             package(checkpoint, packaged := Path(folder) / "model", Model())
-            source = str(self._client.get_model_version(self.model_name, str(version.version)).source)
-            differing = differing_from_store(source, packaged)
+            # What is served: a source may name something else by now.
+            served = self._client.get_model_version_download_uri(self.model_name, str(version.version))
+            differing = differing_from_store(served, packaged)
         if differing:
             raise CheckFailed(
                 "a version under the registration key must hold the model that is packaged here",

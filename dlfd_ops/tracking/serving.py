@@ -83,7 +83,7 @@ def served_model(store: Store, model_name: str, version: int, loaded: str) -> Se
     """
     with store.answering(), store.as_default(), TemporaryDirectory() as folder:
         try:
-            source = store.client.get_model_version(model_name, str(version)).source
+            source = store.client.get_model_version_download_uri(model_name, str(version))
             found = Path(download_artifacts(artifact_uri=source, dst_path=folder, tracking_uri=store.uri))
             return ServedModel(sha256_file(found / loaded), dir_hash(found))
         except MlflowException as error:

@@ -77,15 +77,31 @@ def _open_all(
 ) -> tuple[dict[str, Signed], Verification]:
     """Return the certificates that are what the ledger says, by their paths, and what is wrong with the others."""
     keys, result = _public_keys(layout)
-    certificates = {}
+    certificates, again = {}, _told_again(events)
     for name, event in told.items():
         what = f"{CERTIFICATES}/{name}.json"
         outcome = _open(layout, what, event, events, keys)
+        if name in again and not isinstance(outcome, Finding):
+            outcome = _replayed(what)
         if isinstance(outcome, Finding):
             result += Verification(findings=(outcome,), checked=(what,))
         else:
             certificates[what] = outcome
     return certificates, result
+
+
+def _told_again(events: Sequence[Event]) -> set[str]:
+    """Return the names whose newest certificate had been replaced by another one before."""
+    digests: dict[str, list[str]] = {}
+    for event in events:
+        if event.kind == "certified":
+            digests.setdefault(str(event.data["name"]), []).append(str(event.data["digest"]))
+    return {name for name, told in digests.items() if told[-1] in told[:-1]}
+
+
+def _replayed(what: str) -> Finding:
+    # One that says the same again names a later position in the ledger, and so is another file.
+    return Finding(what, "a certificate that none has replaced", "one that was replaced before")
 
 
 def _compare_keys(layout: Layout, events: Sequence[Event]) -> Verification:

@@ -22,6 +22,7 @@ from dlfd_ops.params import Params
 from dlfd_ops.tracking.aliases import CHAMPION, point_champion, read_aliases
 from dlfd_ops.tracking.store import Store, open_store
 from dlfd_ops.tracking.versions import HEAD_TAG, read_version, record_head
+from dlfd_ops.workflows.audit_certificates import compare_certificate
 from dlfd_ops.workflows.audit_files import open_ledger
 from dlfd_ops.workflows.audit_registry import compare_unlearned
 from dlfd_ops.workflows.layout import Layout
@@ -52,6 +53,7 @@ class Champion:
     """The registry and the ledger, under the lock (see :func:`open_champion`).
 
     Attributes:
+        layout: of the repository.
         store: the MLflow store.
         model_name: the registered model.
         ledger: the ledger, whose chain holds.
@@ -59,6 +61,7 @@ class Champion:
         aliases: what the registry says: alias -> version.
     """
 
+    layout: Layout
     store: Store
     model_name: str
     ledger: Ledger
@@ -114,6 +117,20 @@ class Champion:
                 f"the registry and the ledger must agree on version {version} of {self.model_name}",
                 received=str(findings[0]),
                 remedy="run `dlfd-ops audit verify`; `dvc repro -f -s register` restores a changed decision",
+            )
+
+    def check_certified(self, version: int) -> None:
+        """Check that a version's verdict is the one that was signed: a line of the ledger is written without a key.
+
+        Raises:
+            CheckFailed: its certificate is missing, or says something else.
+        """
+        findings = compare_certificate(self.layout, self.ledger.events(), self.model_name, version).findings
+        if findings:
+            raise CheckFailed(
+                f"the certificate of version {version} of {self.model_name} must say what the ledger says",
+                received=str(findings[0]),
+                remedy="run `dlfd-ops audit verify`; `dvc repro -f -s register` judges and certifies it again",
             )
 
     def move(self, kind: str, version: int, facts: Mapping[str, Any]) -> Moved:
@@ -186,7 +203,8 @@ def open_champion(params: Params, root: Path) -> Iterator[Champion]:
                 received="no such model",
                 remedy="run `dvc repro` to register it, or check MLFLOW_TRACKING_URI",
             )
-        yield Champion(store, model_name, ledger, Serving.of(events, model_name, store.description), aliases)
+        serving = Serving.of(events, model_name, store.description)
+        yield Champion(Layout(root), store, model_name, ledger, serving, aliases)
 
 
 def failed_rules(serving: Serving, version: int) -> tuple[str, ...]:

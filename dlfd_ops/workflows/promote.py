@@ -10,9 +10,7 @@ from dlfd_ops.params import Params
 from dlfd_ops.storage.dvc_files import PIPELINE_FILE, freeze
 from dlfd_ops.tracking.aliases import CANDIDATE
 from dlfd_ops.workflows.actor import actor
-from dlfd_ops.workflows.audit_certificates import compare_certificate
 from dlfd_ops.workflows.champion import Champion, Moved, failed_rules, open_champion
-from dlfd_ops.workflows.layout import Layout
 
 MAX_REASON_CHARACTERS = 500
 
@@ -60,7 +58,7 @@ def promote(params: Params, root: Path = Path(), *, version: int | None = None, 
                 remedy="promote another version, or have a person decide: --force --reason",
             )
         if not failed:
-            _check_certified(champion, root, wanted)
+            champion.check_certified(wanted)
         facts = {
             "by": who,
             "forced": bool(failed),
@@ -71,17 +69,6 @@ def promote(params: Params, root: Path = Path(), *, version: int | None = None, 
     if (root / PIPELINE_FILE).exists():
         freeze("train", root)  # to let a version serve is to accept the original that it came from
     return Promotion(moved, failed)
-
-
-def _check_certified(champion: Champion, root: Path, version: int) -> None:
-    """Check that the verdict is the one that was signed: a line of the ledger alone is written without a key."""
-    findings = compare_certificate(Layout(root), champion.ledger.events(), champion.model_name, version).findings
-    if findings:
-        raise CheckFailed(
-            f"the certificate of version {version} of {champion.model_name} must say what the ledger says",
-            received=str(findings[0]),
-            remedy="run `dlfd-ops audit verify`; `dvc repro -f -s register` judges and certifies it again",
-        )
 
 
 def _candidate(champion: Champion) -> int:

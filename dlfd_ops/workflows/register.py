@@ -8,9 +8,10 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Literal
 
-from dlfd_ops.audit.coverage import Coverage
+from dlfd_ops.audit.coverage import check_coverage
 from dlfd_ops.audit.evidence import Receipt, versions
 from dlfd_ops.audit.ledger import Ledger
+from dlfd_ops.audit.verification import Found
 from dlfd_ops.data.manifest import Manifest, read_manifest
 from dlfd_ops.deletion.forget_list import ForgetList, read_forget_list
 from dlfd_ops.deletion.parent import Parent
@@ -80,14 +81,21 @@ def register(params: Params, root: Path = Path()) -> Receipt:
 
     Raises:
         BadInput: an input is missing or damaged, the store does not answer, or the signing key is not at hand.
-        CheckFailed: the ledger's chain is broken, the pinned parent covers a request that it has not forgotten by the
-            ledger, the packaged model does not answer as the model does, a version that nobody vouches for is another
-            model, or a certificate was tampered with.
+        CheckFailed: the ledger's chain is broken, or does not explain a request that the version would be
+            registered for, the packaged model does not answer as the model does, a version that nobody vouches for is
+            another model, or a certificate was tampered with.
     """
     layout = Layout(root)
     inputs = _read_inputs(layout, params.register_.policy)
-    parent_weights = inputs.parent.weights_digest or inputs.digests[ORIGINAL]
-    Coverage.of(Ledger(layout.ledger).trusted()).check_covers(inputs.parent.covers, parent_weights)
+    check_coverage(
+        Ledger(layout.ledger).trusted(),
+        Found(
+            original=inputs.digests[ORIGINAL],
+            pinned=inputs.parent,
+            forget_list=inputs.forget_list.digest(),
+            to_forget=inputs.forget_list.request_ids,
+        ),
+    )
     store = open_store(root)
     registry = Registry(store, store.experiment_id(experiment_name(params)), params.register_.model_name)
     with store.lock(LOCK):

@@ -24,8 +24,8 @@ def rollback(params: Params, root: Path = Path(), *, to: int | None = None) -> M
     Raises:
         BadInput: nothing serves, there is no such version or it is not an earlier one, nobody is named as who
             decides, or the store does not answer.
-        CheckFailed: nothing served before, the version does not cover a fulfilled request or did not pass its gate,
-            registry and ledger differ, or somebody else moved the alias at the same moment.
+        CheckFailed: nothing served before, the version does not cover a fulfilled request, did not pass its gate or is
+            not certified so, registry and ledger differ, or somebody else moved the alias at the same moment.
     """
     who = actor(root)
     with open_champion(params, root) as champion:
@@ -38,6 +38,7 @@ def rollback(params: Params, root: Path = Path(), *, to: int | None = None) -> M
                 received="; ".join(failed),
                 remedy="have a person decide: dlfd-ops promote --version --force --reason",
             )
+        champion.check_certified(wanted)
         return champion.move("rolled_back", wanted, {"by": who})
 
 

@@ -7,10 +7,11 @@ from typing import Any
 import pytest
 
 from dlfd_ops.audit.chain import Event
-from dlfd_ops.audit.coverage import Coverage, compare_coverage
+from dlfd_ops.audit.coverage import Coverage, check_coverage, compare_coverage
 from dlfd_ops.audit.evidence import versions
 from dlfd_ops.audit.ledger import Ledger
 from dlfd_ops.audit.verification import Found
+from dlfd_ops.deletion.parent import Parent
 from dlfd_ops.errors import CheckFailed
 
 ANNA, BEN, CARL = (f"req-00000000000{letter}" for letter in "abc")
@@ -71,9 +72,30 @@ def test_weights_that_were_never_registered_cover_nobody(ledger: Ledger) -> None
 
 
 def test_a_pin_is_held_to_what_its_weights_forgot(events: list[Event]) -> None:
-    """A parent may cover less than its weights have forgotten, and no request more."""
-    coverage = Coverage.of(events)
-    coverage.check_covers([ANNA, BEN], FIRST)
-    coverage.check_covers([ANNA], FIRST)
-    with pytest.raises(CheckFailed, match=CARL):
-        coverage.check_covers([ANNA, BEN, CARL], FIRST)
+    """A parent may cover less than its weights have forgotten, and no request more; only closed ones are left out."""
+    for covers in ([ANNA], [ANNA, BEN]):
+        check_coverage(events, Found(pinned=pin(2, covers)))
+    with pytest.raises(CheckFailed, match=f"json covers: .*{CARL}"):
+        check_coverage(events, Found(pinned=pin(2, [ANNA, BEN, CARL])))
+    with pytest.raises(CheckFailed, match=f"json excluded: .*{CARL}"):
+        check_coverage(events, Found(pinned=pin(2, [ANNA]).excluding([CARL])))
+
+
+def test_an_original_that_was_kept_still_knows_whom_versions_had_to_forget(events: list[Event], ledger: Ledger) -> None:
+    """Ben's data are gone, too, but the original was trained on them."""
+    ledger.append("erased", erasure(BEN))
+    assert set(Coverage.of(ledger.events()).covered(ORIGINAL)) == {ANNA}
+
+
+def test_a_list_is_held_to_the_requests_that_it_was_resolved_from(events: list[Event]) -> None:
+    """Its rows have a digest; who is counted beside them has not."""
+    listed = "0" * 63 + "6"
+    check_coverage(events, Found(forget_list=listed, to_forget=(BEN,)))
+    with pytest.raises(CheckFailed, match=f"parquet requests: .*{CARL}"):
+        check_coverage(events, Found(forget_list=listed, to_forget=(BEN, CARL)))
+
+
+def pin(number: int, covers: list[str]) -> Parent:
+    """Return the pin of a version."""
+    weights = "0" * 63 + str(number)
+    return Parent(kind="version", version=number, weights_digest=weights, unlearnings=1, covers=tuple(covers))

@@ -7,6 +7,7 @@ import math
 import subprocess
 import sys
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -228,9 +229,10 @@ def test_a_missing_line_is_reported_where_it_is_missing() -> None:
         LINES[0].replace(b'"seq":1', b'"seq":true'),
         LINES[0].decode().encode("utf-16"),
         LINES[0].replace("ö".encode(), b"\\ud800"),
+        LINES[0].replace(b'"seq":1', b'"seq":1e999'),
         b"\n",
     ],
-    ids=["deep", "huge", "nan", "bool", "utf-16", "half a surrogate", "blank"],
+    ids=["deep", "huge", "nan", "bool", "utf-16", "half a surrogate", "infinite", "blank"],
 )
 def test_hostile_lines_are_problems_not_crashes(line: bytes) -> None:
     """Whatever JSON can be bent into is reported as a line that is no event."""
@@ -265,9 +267,19 @@ def test_time_does_not_run_backwards() -> None:
 def test_an_event_is_dated_no_earlier_than_the_last_one(ledger: Ledger) -> None:
     """The clock of this machine may be behind that of the one which wrote before."""
     ledger.path.parent.mkdir(parents=True)
-    ledger.path.write_bytes(b"".join(chain(1, "2999-01-01T00:00:00.000000Z")))
-    assert ledger.append("withdrawn", {"request_id": "a"}).at == "2999-01-01T00:00:00.000000Z"
+    ahead = (datetime.now(UTC) + timedelta(minutes=4)).isoformat(timespec="microseconds").replace("+00:00", "Z")
+    ledger.path.write_bytes(b"".join(chain(1, ahead)))
+    assert ledger.append("withdrawn", {"request_id": "a"}).at == ahead
     assert ledger.verify() == []
+
+
+@pytest.mark.parametrize("at", ["2999-01-01T00:00:00.000000Z", "z"])
+def test_an_event_from_the_future_is_not_followed(ledger: Ledger, at: str) -> None:
+    """One wrong clock would date everything after it."""
+    ledger.path.parent.mkdir(parents=True)
+    ledger.path.write_bytes(b"".join(chain(1, at)))
+    with pytest.raises(CheckFailed, match="must not be from the future"):
+        ledger.append("withdrawn", {"request_id": "a"})
 
 
 def test_only_a_chain_that_holds_is_trusted(ledger: Ledger) -> None:

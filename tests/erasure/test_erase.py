@@ -110,7 +110,7 @@ def test_a_ledger_that_was_changed_stops_it(served: Estate) -> None:
     finally:
         write_bytes(path, kept)
     assert result.exit_code == 1
-    assert "must be intact" in result.output
+    assert "the ledger must hold" in result.output
     assert len(result.output.splitlines()) == 1
 
 

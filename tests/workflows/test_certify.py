@@ -119,6 +119,18 @@ def test_a_verdict_that_nobody_certified_is_found(repository: Path) -> None:
     assert f"{CERTIFICATE} predicate.gate.passed" in {finding.what for finding in verify(repository).findings}
 
 
+def test_a_certificate_that_was_replaced_does_not_come_back(repository: Path) -> None:
+    """Its file and its event again, with the verdict that it has signed, say that the newer judgement never was."""
+    ledger, first = ledger_of(repository), (repository / CERTIFICATE).read_bytes()
+    judged, issued = (next(e.data for e in ledger.events() if e.kind == kind) for kind in ("gated", "certified"))
+    ledger.append("gated", {**judged, "passed": not judged["passed"]})
+    certify(repository)
+    (repository / CERTIFICATE).write_bytes(first)
+    ledger.append_all([("gated", judged), ("certified", issued)])
+    (finding,) = [one for one in verify(repository).findings if one.what == str(CERTIFICATE)]
+    assert finding.found == "one that was replaced before"
+
+
 def test_nothing_is_certified_from_a_broken_chain(repository: Path) -> None:
     """Neither a version nor a request: an edited date would come out signed."""
     path = ledger_of(repository).path

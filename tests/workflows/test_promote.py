@@ -107,6 +107,15 @@ def test_a_verdict_that_nobody_certified_promotes_nothing(lineage: Lineage) -> N
     assert lineage.moves() == []
 
 
+def test_a_verdict_that_nobody_certified_is_not_rolled_back_to(redone: Lineage) -> None:
+    """Going back asks for no less than going forward."""
+    judged = next(e.data for e in reversed(redone.ledger.events()) if e.kind == "gated" and e.data["version"] == 3)
+    redone.ledger.append("gated", {**judged, "rules": []})
+    with pytest.raises(CheckFailed, match=r"certificate of version 3 .* must say what the ledger says"):
+        rollback(PARAMS, redone.root)
+    assert redone.aliases["champion"] == 5
+
+
 def test_force_is_recorded_and_shows_red(lineage: Lineage) -> None:
     """The reason and the broken rules stand in the ledger, and in the page, escaped and red."""
     reason = "The <b>old</b> one leaks; \N{LATIN SMALL LETTER E WITH ACUTE}t\N{LATIN SMALL LETTER E WITH ACUTE} 2026"
