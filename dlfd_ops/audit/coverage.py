@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from dlfd_ops.audit.chain import Event
@@ -73,8 +73,8 @@ def compare_coverage(events: Sequence[Event], found: Found) -> Verification:
         BadInput: an event lacks a fact of its kind.
     """
     coverage = Coverage.of(events)
-    more = _of_versions(coverage, versions(events)) | _of_inputs(coverage, events, found)
-    return Verification(findings=_findings(more), checked=(PINNED,) if found.pinned else ())
+    claims = [*_of_versions(coverage, versions(events)), *_of_inputs(coverage, events, found)]
+    return Verification(findings=_findings(claims), checked=(PINNED,) if found.pinned else ())
 
 
 def check_coverage(events: Sequence[Event], found: Found) -> None:
@@ -93,43 +93,39 @@ def check_coverage(events: Sequence[Event], found: Found) -> None:
         )
 
 
-_Claims = dict[tuple[str, str, str], Collection[str]]
-"""Of what, which part, and what its requests should be -> those that are not."""
+_Claim = tuple[str, str, Collection[str]]
+"""Where it stands, what its requests should be, and those that are not."""
 
 
-def _findings(claims: _Claims) -> tuple[Finding, ...]:
+def _findings(claims: Iterable[_Claim]) -> tuple[Finding, ...]:
     return tuple(
-        Finding(f"{what} {name}", expected, ", ".join(map(printable, sorted(ids))))
-        for (what, name, expected), ids in claims.items()
-        if ids
+        Finding(where, expected, ", ".join(map(printable, sorted(ids)))) for where, expected, ids in claims if ids
     )
 
 
-def _of_inputs(coverage: Coverage, events: Sequence[Event], found: Found) -> _Claims:
-    return _of_pinned(coverage, events, found) | _of_list(coverage, found)
+def _of_inputs(coverage: Coverage, events: Sequence[Event], found: Found) -> list[_Claim]:
+    return [*_of_pinned(coverage, events, found), *_of_list(coverage, found)]
 
 
-def _of_versions(coverage: Coverage, registered: Sequence[VersionEvidence]) -> _Claims:
+def _of_versions(coverage: Coverage, registered: Sequence[VersionEvidence]) -> Iterator[_Claim]:
     expected = "requests of its forget list and of its parent"
-    return {
-        (LEDGER, f"registration of version {one.registered.version}", expected): coverage.unexplained(one)
-        for one in registered
-    }
+    for one in registered:
+        name = f"{one.registered.model_name} version {one.registered.version}"
+        yield f"{LEDGER} registration of {name}", expected, coverage.unexplained(one)
 
 
-def _of_pinned(coverage: Coverage, events: Sequence[Event], found: Found) -> _Claims:
+def _of_pinned(coverage: Coverage, events: Sequence[Event], found: Found) -> Iterator[_Claim]:
     if found.pinned is None:
-        return {}
+        return
     weights = found.pinned.weights_digest or found.original
     covered = coverage.covered(weights) if weights else ()
-    return {
-        (PINNED, "covers", "requests that its parent has forgotten"): {*found.pinned.covers}.difference(covered),
-        (PINNED, "excluded", "requests that were closed"): {*found.pinned.excluded} - closed_requests(events),
-    }
+    more = {*found.pinned.covers}.difference(covered)
+    yield f"{PINNED} covers", "requests that its parent has forgotten", more
+    yield f"{PINNED} excluded", "requests that were closed", {*found.pinned.excluded} - closed_requests(events)
 
 
-def _of_list(coverage: Coverage, found: Found) -> _Claims:
+def _of_list(coverage: Coverage, found: Found) -> Iterator[_Claim]:
     asked = coverage.resolved.get(found.forget_list or "")
-    more = {*(found.to_forget or ())}.difference(asked or ())
-    # A list that the ledger does not know differs already.
-    return {(FORGET_LIST, "requests", "those that it was resolved from"): more if asked is not None else ()}
+    if asked is not None:  # a list that the ledger does not know differs already
+        more = {*(found.to_forget or ())}.difference(asked)
+        yield f"{FORGET_LIST} requests", "those that it was resolved from", more

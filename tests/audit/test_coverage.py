@@ -61,7 +61,7 @@ def test_a_request_from_nowhere_is_named(ledger: Ledger) -> None:
     """A version that is registered for more than was asked of it differs, with the request that nothing explains."""
     events = ledger.append_all([*version(2, [ANNA], [ANNA, BEN])])
     (finding,) = compare_coverage(events, Found()).findings
-    assert finding.what == "audit/ledger.jsonl registration of version 2"
+    assert finding.what == "audit/ledger.jsonl registration of face version 2"
     assert finding.found == BEN
 
 
