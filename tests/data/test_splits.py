@@ -46,9 +46,10 @@ def test_erasing_people_moves_nobody_else(seed: int, generator: random.Random) -
 
 
 @settings(deadline=None)
-@given(st.sets(st.text(max_size=5), min_size=100, max_size=150), st.randoms(use_true_random=False))
+@given(st.sets(st.text(max_size=5), max_size=50), st.randoms(use_true_random=False))
 def test_order_and_repetition_do_not_matter(subjects: set[str], generator: random.Random) -> None:
     """The same subjects in any order, some twice, get the same splits."""
+    subjects |= {str(index) for index in range(100)}  # of whom each split gets some: an empty one is refused
     shuffled = sorted(subjects) + sorted(subjects)[:5]
     generator.shuffle(shuffled)
     assert assign_splits(shuffled, SHARES, 3) == assign_splits(subjects, SHARES, 3)

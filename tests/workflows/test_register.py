@@ -365,6 +365,8 @@ def test_request_without_training_samples_gets_a_version_that_answers_it(
     write_requests(root / "deletion/requests.csv", [*INTAKE, LATER])
     wider = replace(FORGET_LIST, counts={**FORGET_LIST.counts, LATER.request_id: SampleCount(0, 1)})
     write_forget_list(root / "deletion/forget_list.parquet", wider)
+    listed = {"request_ids": list(wider.request_ids), "forget_list_digest": wider.digest(), "forget_count": len(wider)}
+    Ledger(root / "audit/ledger.jsonl").append("resolved", listed | {"manifest_digest": small_manifest(root).digest()})
     try:
         receipt = register(small_params(), root)
     finally:
