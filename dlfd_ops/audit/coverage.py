@@ -22,6 +22,7 @@ class Coverage:
         unlearned: digest of weights that an unlearning made -> of those that it started from.
         erased: requests whose data are gone: an original that is trained afterwards never knew them.
         known: digest of trained weights -> the requests that versions made from them had to forget.
+        versions: every registered version.
     """
 
     resolved: Mapping[str, Collection[str]]
@@ -29,6 +30,7 @@ class Coverage:
     unlearned: Mapping[str, str]
     erased: Collection[str]
     known: Mapping[str, Collection[str]]
+    versions: Sequence[VersionEvidence]
 
     @classmethod
     def of(cls, events: Sequence[Event]) -> Coverage:
@@ -48,9 +50,10 @@ class Coverage:
         }
         erased = {request_id for _, fact in facts(events, "erased", Erased) for request_id in fact.request_ids}
         known: dict[str, set[str]] = {}
-        for one in versions(events):
+        made = versions(events)
+        for one in made:
             known.setdefault(one.lineage[-1], set()).update(resolved.get(one.registered.forget_list_digest, ()))
-        return cls(resolved, registered, unlearned, erased, known)
+        return cls(resolved, registered, unlearned, erased, known, made)
 
     def covered(self, weights_digest: str) -> Collection[str]:
         """Return the requests that these weights have forgotten; of a trained model, those that it never knew."""
@@ -73,7 +76,7 @@ def compare_coverage(events: Sequence[Event], found: Found) -> Verification:
         BadInput: an event lacks a fact of its kind.
     """
     coverage = Coverage.of(events)
-    claims = [*_of_versions(coverage, versions(events)), *_of_inputs(coverage, events, found)]
+    claims = [*_of_versions(coverage), *_of_inputs(coverage, events, found)]
     return Verification(findings=_findings(claims), checked=(PINNED,) if found.pinned else ())
 
 
@@ -107,9 +110,9 @@ def _of_inputs(coverage: Coverage, events: Sequence[Event], found: Found) -> lis
     return [*_of_pinned(coverage, events, found), *_of_list(coverage, found)]
 
 
-def _of_versions(coverage: Coverage, registered: Sequence[VersionEvidence]) -> Iterator[_Claim]:
+def _of_versions(coverage: Coverage) -> Iterator[_Claim]:
     expected = "requests of its forget list and of its parent"
-    for one in registered:
+    for one in coverage.versions:
         name = f"{one.registered.model_name} version {one.registered.version}"
         yield f"{LEDGER} registration of {name}", expected, coverage.unexplained(one)
 

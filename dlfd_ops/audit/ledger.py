@@ -249,15 +249,18 @@ def _following(last: Event | None, kind: str, data: dict[str, Any]) -> Event:
 def _now(last: Event | None) -> str:
     """Return the time of a new event: no earlier than the last one, as the clocks of two machines differ a little."""
     now = datetime.now(UTC)
-    latest = (now + MAX_CLOCK_DIFFERENCE).isoformat(timespec="microseconds").replace("+00:00", "Z")
-    at = now.isoformat(timespec="microseconds").replace("+00:00", "Z")
-    if last is not None and last.at > latest:
+    at = _stamp(now)
+    if last is not None and last.at > _stamp(now + MAX_CLOCK_DIFFERENCE):
         raise CheckFailed(
             "the ledger's last event must not be from the future",
             received=f"{last.at[:30]!r}, where this clock says {at}",
             remedy="set the clock that is wrong; restore the ledger from git where the event's was",
         )
     return at if last is None else max(at, last.at)
+
+
+def _stamp(moment: datetime) -> str:
+    return moment.isoformat(timespec="microseconds").replace("+00:00", "Z")
 
 
 def _line(event: Event) -> bytes:

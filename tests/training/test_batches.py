@@ -44,7 +44,9 @@ def test_shares_are_equal_and_disjoint(size: int, processes: int) -> None:
     parts = [share(batch, rank, processes) for rank in range(processes)]
     assert len({len(part) for part in parts}) == 1
     assert len(parts[0]) >= 2
-    together = torch.cat([part[:1] if size < 2 * processes else part for part in parts])
+    alone = size < 2 * processes
+    assert not alone or all(len(part) == 2 and part[0] == part[1] for part in parts)
+    together = torch.cat([part[:1] if alone else part for part in parts])
     if size < processes:
         assert (len(together), set(together.tolist())) == (processes, set(range(size)))
     else:
