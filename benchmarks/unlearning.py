@@ -18,6 +18,9 @@ pushes. Settings are those of ``configs/params/utkface.yaml``. Measured, in turn
   forget and as many unseen ones;
 - one epoch of training on the retain set, from which 100 epochs of retraining are extrapolated.
 
+On a GPU also what part of the card's rate the passes reach: their floating-point operations, counted by torch's
+FlopCounterMode, over the seconds and over what a large matrix product in the same format reaches there.
+
 Bounds: stage over floor at most 1.25; ``published`` over ``paper`` at least 10; the default at most 4% of retraining.
 """
 
@@ -34,10 +37,11 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.utils.flop_counter import FlopCounterMode
 
 from dlfd_ops.data.images import LabelledImages
 from dlfd_ops.models.checkpoint import build_classifier
-from dlfd_ops.models.classifier import Classifier, ModelCard, to_unit
+from dlfd_ops.models.classifier import Classifier, ModelCard, Precision, to_unit
 from dlfd_ops.models.losses import sample_losses
 from dlfd_ops.models.precision import set_precision
 from dlfd_ops.params import Params, load_params
@@ -128,7 +132,7 @@ class Bench:
         steps = unlearn.epochs * BatchPlan(len(self.sets.retain), unlearn.batch_size, 0).steps_per_epoch
         probed = min(unlearn.probe.images, len(self.sets.forget), len(self.sets.validation))
         if variant == "anchored":
-            passes.look(2 * len(self.sets.forget) + len(self.sets.unseen))
+            passes.look(2 * len(self.sets.forget) + len(self.sets.unseen) + len(self.sets.anchor))
         for step in range(steps):
             if step % unlearn.probe.every == 0:
                 passes.look(2 * probed)
@@ -204,6 +208,39 @@ def measure(bench: Bench, rounds: int, clock: Callable[[], float]) -> dict[str, 
     return seconds
 
 
+def shares_of_peak(bench: Bench, seconds: dict[str, float], rounds: int, precision: Precision) -> dict[str, float]:
+    """Return, of a GPU, the rate of a large matrix product in 10^12 operations a second, and the jobs' shares of it.
+
+    What a stage computes beyond its floor is not counted as work.
+    """
+    peak = _matrix_rate(bench.accelerator.device, getattr(torch, precision))
+    # Not for ``paper``: the counter does not go with gradients of images alone.
+    counted: dict[str, Callable[[], None]] = {
+        "anchored": lambda: bench.floor("anchored"),
+        "epoch of training": bench.epoch,
+    }
+    found = {"matrix product, 10^12 operations a second": round(peak / 1e12, 1)}
+    for name, job in counted.items():
+        with FlopCounterMode(display=False) as counter:
+            job()
+        found[f"{name}, share of that"] = round(rounds * counter.get_total_flops() / seconds[name] / peak, 4)
+    return found
+
+
+def _matrix_rate(device: torch.device, format: torch.dtype) -> float:
+    """Return the operations a second of a product of two large random matrices, the best of ten."""
+    side = 8192
+    left, right = (torch.randn(side, side, device=device, dtype=format) for _ in range(2))
+    best = 0.0
+    for _ in range(10):
+        torch.cuda.synchronize(device)
+        started = time.perf_counter()
+        left @ right
+        torch.cuda.synchronize(device)
+        best = max(best, 2 * side**3 / (time.perf_counter() - started))
+    return best
+
+
 def summary(seconds: dict[str, float], retain: int, rounds: int) -> dict[str, Any]:
     """Return the ratios that are bounded, and the images a second behind them."""
     retraining = RETRAINING_EPOCHS * seconds["epoch of training"]
@@ -255,6 +292,9 @@ def main() -> None:
         "precision": params.base.precision,
         **summary(seconds, wanted.retain, wanted.rounds),
     }
+    if bench.accelerator.device.type == "cuda":
+        found |= {"card": torch.cuda.get_device_name(bench.accelerator.device)}
+        found |= shares_of_peak(bench, seconds, wanted.rounds, params.base.precision)
     if wanted.json:
         print(json.dumps({**found, "seconds": {name: round(value, 2) for name, value in seconds.items()}}))
         return

@@ -62,14 +62,16 @@ class Resources:
 
     Attributes:
         original: the model before unlearning, frozen, in evaluation mode, on the device.
-        forget: the forget set; uint8 images on the CPU or the device, like those of ``unseen``.
-        unseen: people of the anchor set whom no step sees, so that they stay strangers to the model in the making.
+        forget: the forget set; uint8 images on the CPU or the device, like those of the other sets.
+        anchor: people that the original never trained on, for the steps to use.
+        unseen: more of them, whom no step sees, so that they stay strangers to the model in the making.
         device: where the batches are.
         seed: for draws of its own.
     """
 
     original: Classifier
     forget: LabelledImages
+    anchor: LabelledImages
     unseen: LabelledImages
     device: torch.device
     seed: int

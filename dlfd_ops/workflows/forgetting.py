@@ -100,7 +100,9 @@ def build_objective(
     settings, seed, device = params.unlearn, params.base.seed, accelerator.device
     original = copy.deepcopy(parent).to(device).eval().requires_grad_(False)
     set_precision(original, params.base.precision)
-    resources = Resources(original=original, forget=sets.forget, unseen=sets.unseen, device=device, seed=seed)
+    resources = Resources(
+        original=original, forget=sets.forget, anchor=sets.anchor, unseen=sets.unseen, device=device, seed=seed
+    )
     plan = BatchPlan(len(sets.retain), settings.batch_size, seed)
     loop = _loop_settings(params, plan)
     _warn_of_undrawn(loop.num_steps * settings.forget_batch_size, len(sets.forget))

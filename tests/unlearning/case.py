@@ -115,7 +115,7 @@ class Case:
         self.retain, self.forget, self.anchor, self.unseen = (
             make_images(count, seed=seed, **shape) for count, seed in ((40, 1), (photos, 2), (20, 3), (12, 4))
         )
-        self.resources = Resources(original, self.forget, self.unseen, torch.device("cpu"), seed=0)
+        self.resources = Resources(original, self.forget, self.anchor, self.unseen, torch.device("cpu"), seed=0)
         self.probes = 0
         self.found = 0.3
         self._rank = 0

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dlfd_ops.unlearning.dlfd import partners
-from dlfd_ops.unlearning.dlfd.partners import Seen, draw_partners, rank_share
+from dlfd_ops.unlearning.dlfd.partners import Seen, draw_partners, rank_share, strangers_stood_for
 
 SEEDS = st.integers(min_value=0, max_value=10_000)
 
@@ -21,10 +21,24 @@ def seen(count: int, seed: int, labels: torch.Tensor | None = None) -> Seen:
     return Seen(features, rank_share(losses), torch.zeros(count, dtype=torch.int64) if labels is None else labels)
 
 
-def draw(forget: Seen, anchor: Seen, *, weight: float = 1.0, epsilon: float = 0.05) -> torch.Tensor:
-    """Return the partners, drawn with a fixed seed."""
-    generator = torch.Generator().manual_seed(0)
-    return draw_partners(forget, anchor, difficulty_weight=weight, epsilon=epsilon, generator=generator)
+def draw(
+    forget: Seen, unseen: Seen, *, weights: torch.Tensor | None = None, weight: float = 1.0, epsilon: float = 0.05
+) -> torch.Tensor:
+    """Return the partners, drawn with a fixed seed; an unseen sample stands for one stranger unless told otherwise."""
+    return draw_partners(
+        forget,
+        unseen,
+        weights=torch.ones(len(unseen)) if weights is None else weights,
+        difficulty_weight=weight,
+        epsilon=epsilon,
+        generator=torch.Generator().manual_seed(0),
+    )
+
+
+def hard_ones(strangers: Seen) -> torch.Tensor:
+    """Return rows of which three quarters are among the hardest quarter."""
+    order = strangers.difficulty.argsort()
+    return torch.cat([order[-len(order) // 4 :: 3], order[: -len(order) // 4 : 27]])
 
 
 @given(values=st.lists(st.floats(-10, 10), min_size=1, max_size=30))
@@ -74,6 +88,28 @@ def test_the_hard_meet_the_hard() -> None:
     matched = anchor.difficulty[draw(forget, anchor, weight=20.0)]
     correlation = torch.corrcoef(torch.stack([forget.difficulty, matched]))[0, 1]
     assert correlation > 0.95
+
+
+@given(seed=SEEDS, classes=st.integers(1, 4))
+def test_every_stranger_is_stood_for_once(seed: int, classes: int) -> None:
+    """By an unseen sample of its labels; each of these stands for itself at least."""
+    generator = torch.Generator().manual_seed(seed)
+    strangers = seen(40, seed, torch.randint(0, classes, (40,), generator=generator))
+    unseen = strangers[torch.randperm(40, generator=generator)[:15]]
+    counts = strangers_stood_for(unseen, strangers.difficulty, strangers.labels)
+    assert (counts >= 1).all()
+    for kind in set(unseen.labels.tolist()):
+        assert counts[unseen.labels == kind].sum() == (strangers.labels == kind).sum()
+
+
+def test_hard_unseen_people_stand_for_strangers_as_hard_as_all() -> None:
+    """Weighted, an unlucky draw of them is no harder than everybody: nor are the partners that it gives."""
+    strangers, forget = seen(1080, 3), seen(400, 4)
+    unseen = strangers[hard_ones(strangers)]
+    counts = strangers_stood_for(unseen, strangers.difficulty, strangers.labels)
+    assert unseen.difficulty.mean() > 0.7
+    assert (counts * unseen.difficulty).sum() / counts.sum() == pytest.approx(0.5, abs=0.01)
+    assert unseen.difficulty[draw(forget, unseen, weights=counts)].mean() == pytest.approx(0.5, abs=0.05)
 
 
 def test_large_classes_are_cut_into_several_plans(monkeypatch: pytest.MonkeyPatch) -> None:

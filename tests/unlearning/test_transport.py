@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
 import ot
 import pytest
@@ -36,6 +38,18 @@ def test_a_plan_says_how_far_it_is_from_uniform_marginals(rows: int, columns: in
     assert bool(result.converged) == (float(result.violation) <= 1e-4)
 
 
+@given(rows=SIZES, columns=SIZES, seed=SEEDS)
+@settings(max_examples=30, deadline=None)
+def test_columns_weigh_what_they_are_told(rows: int, columns: int, seed: int) -> None:
+    """Column sums are proportional to the weights; equal ones are the uniform problem."""
+    cost = random_cost(rows, columns, seed)
+    weights = torch.randint(1, 9, (columns,), generator=torch.Generator().manual_seed(seed))
+    solve = partial(sinkhorn, epsilon=0.1, max_iterations=200, tolerance=1e-4)
+    plan = solve(cost, columns=weights).plan
+    assert torch.allclose(plan.sum(dim=0), (weights / weights.sum()).to(plan), atol=1e-5)
+    assert torch.allclose(solve(cost, columns=torch.full((columns,), 7)).plan, solve(cost).plan, atol=1e-6)
+
+
 def test_the_iteration_converges() -> None:
     """Between sets without an exact match it needs no more than a few hundred iterations."""
     results = [sinkhorn(random_cost(9, 12, seed), epsilon=0.1, max_iterations=300, tolerance=1e-4) for seed in range(9)]
@@ -66,10 +80,11 @@ def test_transport_is_symmetric(size: int, other: int, seed: int) -> None:
 def test_sinkhorn_agrees_with_pot(epsilon: float) -> None:
     """The plan is POT's log-domain Sinkhorn plan, also at the paper's small epsilon."""
     cost = random_cost(20, 15, seed=3).double()
-    ours = sinkhorn(cost, epsilon=epsilon, max_iterations=20_000, tolerance=1e-9)
+    weights = torch.arange(15) % 2 + 1
+    ours = sinkhorn(cost, columns=weights, epsilon=epsilon, max_iterations=20_000, tolerance=1e-9)
     theirs = ot.sinkhorn(
         np.full(20, 1 / 20),
-        np.full(15, 1 / 15),
+        (weights / weights.sum()).numpy(),
         cost.numpy(),
         epsilon,
         method="sinkhorn_log",

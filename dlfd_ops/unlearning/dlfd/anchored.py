@@ -13,7 +13,7 @@ from dlfd_ops.models.losses import sample_losses
 from dlfd_ops.training.distributed import from_first, unwrapped
 from dlfd_ops.training.loop import StepLoss
 from dlfd_ops.unlearning.divergence import divergence
-from dlfd_ops.unlearning.dlfd.partners import Seen, draw_partners, rank_share
+from dlfd_ops.unlearning.dlfd.partners import Seen, draw_partners, rank_share, strangers_stood_for
 from dlfd_ops.unlearning.method import Resources, UnlearningMethod, UnlearningStep
 from dlfd_ops.unlearning.passes import logits_of, sweep, taught_logits
 
@@ -26,8 +26,9 @@ class AnchoredDlfd(UnlearningMethod):
 
     Some of the anchor people, U, are seen by no step; the others are A. Before the first step the original looks at the
     forget set F and at U. An entropic transport plan between the two, in the original's feature space and class by
-    class (see ``partners``), gives every forget sample x a partner u(x) among the unseen. While the dynamic schedule
-    pushes, a step minimises
+    class (see ``partners``), gives every forget sample x a partner u(x) among the unseen. The few people of U may
+    happen to be hard ones, or easy ones: each counts for as many of U and A as are nearest to it in difficulty. While
+    the dynamic schedule pushes, a step minimises
 
         r * KL(p0(R) || p(R)) + a * KL(p0(A) || p(A)) + f * KL(pt(u(x)) || p(x) for x in F)
 
@@ -96,21 +97,32 @@ class AnchoredDlfd(UnlearningMethod):
 
 def _partners(settings: DlfdSection, resources: Resources, unseen: Output) -> Tensor:
     """Return the partner of each forget sample, (N,) row numbers of the unseen people."""
-    original, forget, device = resources.original, resources.forget, resources.device
-    seen, mirrored = _look(original, forget, device), _look(original, forget, device, mirror=True)
-    losses = [sample_losses(view.logits, forget.targets) for view in (seen, mirrored)]
-    layer = settings.features
+    strangers, weights = _strangers(settings, resources, unseen)
     return draw_partners(
-        Seen(_layer(mirrored, layer), rank_share(rank_share(losses[0]) + rank_share(losses[1])), forget.targets),
-        Seen(
-            _layer(unseen, layer),
-            rank_share(sample_losses(unseen.logits, resources.unseen.targets)),
-            resources.unseen.targets,
-        ),
+        _forgotten(settings, resources),
+        strangers,
+        weights=weights,
         difficulty_weight=settings.anchored.difficulty_weight,
         epsilon=settings.sinkhorn.epsilon,
         generator=torch.Generator().manual_seed(resources.seed),
     )
+
+
+def _forgotten(settings: DlfdSection, resources: Resources) -> Seen:
+    """Return how the original sees the forget set: its mirror image tells what memory hides in the image itself."""
+    original, forget, device = resources.original, resources.forget, resources.device
+    seen, mirrored = _look(original, forget, device), _look(original, forget, device, mirror=True)
+    ranks = [rank_share(sample_losses(view.logits, forget.targets)) for view in (seen, mirrored)]
+    return Seen(_layer(mirrored, settings.features), rank_share(ranks[0] + ranks[1]), forget.targets)
+
+
+def _strangers(settings: DlfdSection, resources: Resources, unseen: Output) -> tuple[Seen, Tensor]:
+    """Return how the original sees U, by its ranks among all anchor people, and how many of these each stands for."""
+    anchor = _look(resources.original, resources.anchor, resources.device)
+    labels = torch.cat([resources.unseen.targets, resources.anchor.targets])
+    difficulty = rank_share(sample_losses(torch.cat([unseen.logits, anchor.logits]), labels))
+    seen = Seen(_layer(unseen, settings.features), difficulty[: len(unseen.logits)], resources.unseen.targets)
+    return seen, strangers_stood_for(seen, difficulty, labels)
 
 
 def _layer(view: Output, layer: str) -> Tensor:

@@ -12,7 +12,7 @@ from dlfd_ops.unlearning.dlfd.transport import cosine_cost, sinkhorn
 MAX_ROWS = 1024
 """Forget samples in one plan; larger classes are cut into several, which bounds the memory."""
 MAX_COLUMNS = 4096
-"""Anchor samples in one plan, drawn anew for each."""
+"""Unseen samples in one plan, drawn anew for each."""
 MAX_ITERATIONS = 500
 TOLERANCE = 1e-2
 
@@ -23,7 +23,7 @@ class Seen:
 
     Attributes:
         features: (N, D).
-        difficulty: (N,) in [0, 1]: rank of the sample's loss in its set, 0 the easiest.
+        difficulty: (N,) in [0, 1]: rank of the sample's loss, 0 the easiest.
         labels: (N,) int64, or (N, L) float32 for several binary labels.
     """
 
@@ -46,22 +46,50 @@ def rank_share(values: Tensor) -> Tensor:
     return ranks.double() / len(values)
 
 
-def draw_partners(
-    forget: Seen, anchor: Seen, *, difficulty_weight: float, epsilon: float, generator: torch.Generator
-) -> Tensor:
-    """Draw one anchor sample for each forget sample: (N,) row numbers of ``anchor``.
+def strangers_stood_for(unseen: Seen, difficulty: Tensor, labels: Tensor) -> Tensor:
+    """Return how many strangers each unseen sample stands for: (M,) int64.
 
-    For every combination of labels the entropic plan between its forget and its anchor samples is solved with the cost
+    Those of its labels whose difficulty is nearer to its own than to that of any other unseen sample. A few unseen
+    people may happen to be hard ones, or easy ones; so weighted they are as hard as all strangers together.
+
+    Args:
+        unseen: M of the strangers.
+        difficulty: (N,) of all strangers, the unseen among them: then each stands for one at least.
+        labels: (N,) int64 or (N, L) float32, theirs.
+    """
+    counts = torch.zeros(len(unseen), dtype=torch.int64)
+    for kind in torch.unique(unseen.labels, dim=0):
+        own, alike = _having(unseen.labels, kind), _having(labels, kind)
+        order = own[unseen.difficulty[own].argsort(stable=True)]
+        ranks = unseen.difficulty[order]
+        nearest = torch.bucketize(difficulty[alike], (ranks[1:] + ranks[:-1]) / 2)
+        counts[order] = torch.bincount(nearest, minlength=len(order))
+    return counts
+
+
+def draw_partners(
+    forget: Seen,
+    unseen: Seen,
+    *,
+    weights: Tensor,
+    difficulty_weight: float,
+    epsilon: float,
+    generator: torch.Generator,
+) -> Tensor:
+    """Draw one unseen sample for each forget sample: (N,) row numbers of ``unseen``.
+
+    For every combination of labels the entropic plan between its forget and its unseen samples is solved with the cost
 
         1 - cos(features) + difficulty_weight * |difficulty - difficulty|
 
-    and a partner is drawn from each row of it. The plan's uniform marginals make the partners' losses those of unseen
-    people as a whole; its cost makes each partner a likely one where there are several samples to share out. A
-    combination that no anchor sample has takes its partners from those whose labels differ least.
+    and a partner is drawn from each row of it. The plan's marginals make the partners' losses those of strangers as a
+    whole; its cost makes each partner a likely one where there are several samples to share out. A combination that no
+    unseen sample has takes its partners from those whose labels differ least.
 
     Args:
         forget: the samples to forget.
-        anchor: unseen people, at least one.
+        unseen: M unseen people, at least one.
+        weights: (M,) positive; how many strangers each of them stands for (:func:`strangers_stood_for`).
         difficulty_weight: at least 0, in units of the cosine distance.
         epsilon: entropic regularisation, in the same units.
         generator: of the draws.
@@ -69,17 +97,26 @@ def draw_partners(
     partners = torch.empty(len(forget), dtype=torch.int64)
     kinds, kind_of = torch.unique(forget.labels, dim=0, return_inverse=True)
     for number, kind in enumerate(kinds):
-        differing = (anchor.labels != kind).reshape(len(anchor), -1).sum(dim=1)
+        differing = (unseen.labels != kind).reshape(len(unseen), -1).sum(dim=1)
         candidates = (differing == differing.min()).nonzero()[:, 0].cpu()
         for rows in (kind_of == number).nonzero()[:, 0].cpu().split(MAX_ROWS):
             columns = candidates[torch.randperm(len(candidates), generator=generator)[:MAX_COLUMNS]]
-            cost = _cost(forget[rows], anchor[columns], difficulty_weight)
-            plan = sinkhorn(cost, epsilon=epsilon, max_iterations=MAX_ITERATIONS, tolerance=TOLERANCE).plan
+            plan = sinkhorn(
+                _cost(forget[rows], unseen[columns], difficulty_weight),
+                columns=weights[columns],
+                epsilon=epsilon,
+                max_iterations=MAX_ITERATIONS,
+                tolerance=TOLERANCE,
+            ).plan
             drawn = torch.multinomial(plan.float().cpu(), 1, generator=generator)[:, 0]
             partners[rows] = columns[drawn]
     return partners
 
 
-def _cost(forget: Seen, anchor: Seen, difficulty_weight: float) -> Tensor:
-    apart = (forget.difficulty[:, None] - anchor.difficulty[None, :]).abs()
-    return cosine_cost(forget.features, anchor.features) + difficulty_weight * apart
+def _having(labels: Tensor, kind: Tensor) -> Tensor:
+    return (labels == kind).reshape(len(labels), -1).all(dim=1).nonzero()[:, 0]
+
+
+def _cost(forget: Seen, unseen: Seen, difficulty_weight: float) -> Tensor:
+    apart = (forget.difficulty[:, None] - unseen.difficulty[None, :]).abs()
+    return cosine_cost(forget.features, unseen.features) + difficulty_weight * apart

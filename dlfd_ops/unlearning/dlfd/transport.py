@@ -41,16 +41,19 @@ def cosine_cost(x: Tensor, y: Tensor) -> Tensor:
     return 1 - nn.functional.normalize(x.float(), dim=1) @ nn.functional.normalize(y.float(), dim=1).T
 
 
-def sinkhorn(cost: Tensor, *, epsilon: float, max_iterations: int, tolerance: float) -> Transport:
-    """Solve entropic optimal transport between uniform marginals.
+def sinkhorn(
+    cost: Tensor, *, epsilon: float, max_iterations: int, tolerance: float, columns: Tensor | None = None
+) -> Transport:
+    """Solve entropic optimal transport.
 
-    minimise over plans P with row sums 1/N and column sums 1/M:  <P, cost> + epsilon * sum P (log P - 1)
+    minimise over plans P with row sums 1/N and the given column sums:  <P, cost> + epsilon * sum P (log P - 1)
 
     Args:
         cost: (N, M) finite.
         epsilon: entropic regularisation, above 0, in units of the cost.
         max_iterations: at most this many.
         tolerance: L1 violation of the row marginals that counts as converged.
+        columns: (M,) positive weights that the column sums are proportional to; uniform where there are none.
 
     Raises:
         ValueError: the cost has no two dimensions or an empty one, or epsilon is not above 0.
@@ -60,14 +63,18 @@ def sinkhorn(cost: Tensor, *, epsilon: float, max_iterations: int, tolerance: fl
     if epsilon <= 0:
         raise ValueError(f"epsilon must be above 0, received {epsilon}")
     with torch.no_grad():
+        kernel = -cost.detach().double() / epsilon
+        weights = kernel.new_ones(kernel.shape[1]) if columns is None else columns.to(kernel)
         log_plan, violation, iterations = _sinkhorn_log(
-            -cost.detach().double() / epsilon, max_iterations=max_iterations, tolerance=tolerance
+            kernel, (weights / weights.sum()).log(), max_iterations=max_iterations, tolerance=tolerance
         )
         plan = log_plan.exp().to(cost.dtype)
     return Transport((plan * cost).sum(), plan, violation, violation <= tolerance, iterations)
 
 
-def _sinkhorn_log(kernel: Tensor, *, max_iterations: int, tolerance: float) -> tuple[Tensor, Tensor, Tensor]:
+def _sinkhorn_log(
+    kernel: Tensor, log_columns: Tensor, *, max_iterations: int, tolerance: float
+) -> tuple[Tensor, Tensor, Tensor]:
     """Iterate on (N, M) ``kernel`` = -cost / epsilon; returns the log plan, the row violation, the iterations.
 
     Once converged the potentials stay as they are. An accelerator runs on through the remaining iterations, which is
@@ -80,16 +87,16 @@ def _sinkhorn_log(kernel: Tensor, *, max_iterations: int, tolerance: float) -> t
         if kernel.device.type == "cpu" and not running:
             break
         count = min(CHECK_EVERY, max_iterations - done)
-        next_u, next_v = _iterate(kernel, v, count)
+        next_u, next_v = _iterate(kernel, v, log_columns, count)
         u, v = torch.where(running, next_u, u), torch.where(running, next_v, v)
         violation = _row_violation(kernel + u[:, None] + v[None, :])
         iterations = iterations + running * count
     return kernel + u[:, None] + v[None, :], violation, iterations
 
 
-def _iterate(kernel: Tensor, v: Tensor, count: int) -> tuple[Tensor, Tensor]:
+def _iterate(kernel: Tensor, v: Tensor, log_columns: Tensor, count: int) -> tuple[Tensor, Tensor]:
     """Return the potentials after ``count`` iterations, at least one, from the column potential ``v``."""
-    log_rows, log_columns = -math.log(kernel.shape[0]), -math.log(kernel.shape[1])
+    log_rows = -math.log(kernel.shape[0])
     for _ in range(count):
         u = log_rows - torch.logsumexp(kernel + v[None, :], dim=1)
         v = log_columns - torch.logsumexp(kernel + u[:, None], dim=0)
