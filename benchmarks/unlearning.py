@@ -142,7 +142,7 @@ class Bench:
                 passes.train(unlearn.batch_size)
             else:
                 if step and step % unlearn.dlfd.anchored.refresh_every == 0:
-                    passes.look(len(self.sets.unseen))
+                    passes.look(len(self.sets.unseen) + len(self.sets.forget))
                 seen = unlearn.batch_size + unlearn.anchor_batch_size
                 passes.look(seen)
                 passes.train(seen + unlearn.forget_batch_size)

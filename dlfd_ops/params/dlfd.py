@@ -57,6 +57,9 @@ class AnchoredSection(Section):
     """Weight of the difference in difficulty (0 to 1) beside the cosine distance, in the transport's cost."""
     refresh_every: Annotated[int, Field(ge=1)]
     """Optimiser steps after which the model in the making is asked anew about the partners."""
+    parity_gain: Annotated[float, Field(ge=0, le=1)]
+    """Share of the log odds that a forgotten photo is easier than a partner, by which the targets' odds of the true
+    label are lowered at a refresh; 0 never lowers them."""
     batch_norm: Literal["moving", "frozen"]
     """``moving``: batch statistics in a step, running ones follow. ``frozen``: the original's statistics throughout;
     processes then agree exactly, and the learning rate must be about ten times smaller."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 import torch
@@ -38,7 +39,7 @@ def test_anchored_forgetting_takes_over_the_answers_for_unseen_people(make_case:
 def test_anchored_targets_follow_the_model(make_case: Callable[..., Case]) -> None:
     """At a refresh each target is what the model in the making says of some unseen person; between two they stand."""
     case = make_case()
-    method = case.method("dlfd/anchored")
+    method = case.method("dlfd/anchored", anchored={"parity_gain": 0.0})
     at_first = method.state()["targets"].clone()
     with torch.no_grad():
         case.model.head.bias.add_(torch.tensor([1.0, 0.0, -1.0]))
@@ -50,6 +51,23 @@ def test_anchored_targets_follow_the_model(make_case: Callable[..., Case]) -> No
     followed = method.state()["targets"]
     assert not torch.allclose(followed, at_first)
     assert (torch.cdist(followed, said).min(dim=1).values < 1e-4).all()
+
+
+def test_anchored_targets_lead_while_the_forgotten_are_easier_than_strangers(make_case: Callable[..., Case]) -> None:
+    """And fall back where they are harder; every refresh adds to it."""
+    for right, sign in ((True, 1), (False, -1)):
+        case = make_case()
+        with torch.no_grad():
+            case.model.head.weight.mul_(50)
+            said = case.model.eval()(to_unit(case.forget.images[:])).logits
+        known = replace(case.forget, targets=said.argmax(dim=1) if right else said.argmin(dim=1))
+        case.resources = replace(case.resources, forget=known)
+        method = case.method("dlfd/anchored", anchored={"parity_gain": 1.0})
+        led = []
+        for number in (4, 8):
+            case.loss(method, case.model, number)
+            led.append(sign * float(method.state()["lowered"]))
+        assert 0 < led[0] < led[1]
 
 
 def test_anchored_targets_follow_the_model_while_nothing_is_forgotten(make_case: Callable[..., Case]) -> None:

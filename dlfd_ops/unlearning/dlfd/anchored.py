@@ -13,6 +13,7 @@ from dlfd_ops.models.losses import sample_losses
 from dlfd_ops.training.distributed import from_first, unwrapped
 from dlfd_ops.training.loop import StepLoss
 from dlfd_ops.unlearning.divergence import divergence
+from dlfd_ops.unlearning.dlfd.parity import log_odds_of_easier, with_lower_odds
 from dlfd_ops.unlearning.dlfd.partners import Seen, draw_partners, rank_share, strangers_stood_for
 from dlfd_ops.unlearning.method import Resources, UnlearningMethod, UnlearningStep
 from dlfd_ops.unlearning.passes import logits_of, sweep, taught_logits
@@ -38,7 +39,9 @@ class AnchoredDlfd(UnlearningMethod):
     third makes the forgotten such people.
 
     The targets follow the model, because unlearning changes how it treats strangers, too: those that the original
-    would set lie where strangers were, and an attacker compares with where they are.
+    would set lie where strangers were, and an attacker compares with where they are. And they lead: a model that cannot
+    follow each of them averages them, which leaves the forgotten a little easier than strangers. So at every refresh
+    the odds of the true label are lowered in all targets by the odds that a forgotten photo is easier than a partner.
 
     The original is asked about mirrored forget images, too: its loss on a view that it was not trained on tells hard
     people from easy ones, where memory hides that in the image itself.
@@ -56,6 +59,7 @@ class AnchoredDlfd(UnlearningMethod):
         unseen = _look(resources.original, resources.unseen, resources.device)
         self._partners = from_first(_partners(settings, resources, unseen).to(resources.device))
         self._targets = unseen.logits.to(resources.device)[self._partners]
+        self._lowered = 0.0
 
     def loss(self, model: nn.Module, step: UnlearningStep) -> StepLoss:
         """Return the objective of one step."""
@@ -74,17 +78,22 @@ class AnchoredDlfd(UnlearningMethod):
         return StepLoss(total, {name: value.detach() for name, value in parts.items()})
 
     def state(self) -> dict[str, Tensor]:
-        """Return the partners, and what the model was last found to say of them."""
-        return {"partners": self._partners, "targets": self._targets}
+        """Return the partners, the targets that came of what the model last said of them, and how far these lead."""
+        lowered = torch.tensor(self._lowered, dtype=torch.float64)
+        return {"partners": self._partners, "targets": self._targets, "lowered": lowered}
 
     def restore(self, state: dict[str, Tensor]) -> None:
         """Take back what :meth:`state` returned."""
         self._partners, self._targets = (state[name].to(self._resources.device) for name in ("partners", "targets"))
+        self._lowered = float(state["lowered"])
 
     def _refresh(self, model: nn.Module) -> None:
-        """Ask the model, which is in evaluation mode before a step, about the partners."""
-        device = self._resources.device
-        self._targets = _look(model, self._resources.unseen, device).logits.to(device)[self._partners]
+        """Ask the model, which is in evaluation mode before a step, about the partners, and whether there is parity."""
+        forget, device = self._resources.forget, self._resources.device
+        said = _look(model, self._resources.unseen, device).logits[self._partners.cpu()]
+        losses = [sample_losses(logits, forget.targets) for logits in (_look(model, forget, device).logits, said)]
+        self._lowered += self._settings.parity_gain * log_odds_of_easier(*losses)
+        self._targets = with_lower_odds(said, forget.targets, self._lowered).to(device)
 
     @property
     def _multi_label(self) -> bool:
