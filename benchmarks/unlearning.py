@@ -51,6 +51,7 @@ from dlfd_ops.training.launch import start_accelerator
 from dlfd_ops.training.loop import run_loop
 from dlfd_ops.training.observer import SilentObserver
 from dlfd_ops.training.supervised import SupervisedObjective
+from dlfd_ops.unlearning.dlfd.anchored import AnchoredDlfd
 from dlfd_ops.workflows.fitting import loop_settings
 from dlfd_ops.workflows.forgetting import PROBE_BATCH_SIZE, UnlearningSets, build_objective
 
@@ -142,7 +143,8 @@ class Bench:
                 passes.train(unlearn.batch_size)
             else:
                 if step and step % unlearn.dlfd.anchored.refresh_every == 0:
-                    passes.look(len(self.sets.unseen) + len(self.sets.forget))
+                    asked = (self.sets.unseen, self.sets.forget)
+                    passes.look(sum(min(len(people), AnchoredDlfd.most_asked) for people in asked))
                 seen = unlearn.batch_size + unlearn.anchor_batch_size
                 passes.look(seen)
                 passes.train(seen + unlearn.forget_batch_size)

@@ -32,6 +32,16 @@ class LabelledImages:
     def __len__(self) -> int:
         return len(self.sample_ids)
 
+    def first(self, count: int) -> LabelledImages:
+        """Return the first ``count`` samples, or all where there are not more.
+
+        The manifest's order is that of keyed hashes, so that they are as good as drawn.
+        """
+        if len(self) <= count:
+            return self
+        rows = slice(count)
+        return LabelledImages(self.images[rows], self.targets[rows], self.sample_ids[rows], self.subject_keys[rows])
+
 
 def load_images(manifest: Manifest, labels: tuple[str, ...]) -> LabelledImages:
     """Return the images of ``manifest``, in memory where they fit, and the targets of ``labels``.

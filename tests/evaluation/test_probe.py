@@ -32,11 +32,6 @@ def relabelled(model: FaceClassifier, data: LabelledImages, *, right: bool) -> L
     return LabelledImages(data.images, targets, data.sample_ids, data.subject_keys)
 
 
-def first(data: LabelledImages, count: int) -> LabelledImages:
-    """Return the first ``count`` images."""
-    return LabelledImages(data.images[:count], data.targets[:count], data.sample_ids[:count], data.subject_keys[:count])
-
-
 def test_known_and_unknown_sets_are_told_apart(
     make_images: Callable[..., LabelledImages], make_classifier: Callable[..., FaceClassifier]
 ) -> None:
@@ -61,8 +56,8 @@ def test_a_few_hard_photos_still_have_to_be_forgotten(
         hard.sample_ids,
         hard.subject_keys,
     )
-    assert probe_of(first(hard, 2), mixed)(model) > 0
-    assert probe_of(first(hard, 1), mixed)(model) == 0.5
+    assert probe_of(hard.first(2), mixed)(model) > 0
+    assert probe_of(hard.first(1), mixed)(model) == 0.5
 
 
 def test_one_set_against_itself_scores_zero(

@@ -70,6 +70,19 @@ def test_anchored_targets_lead_while_the_forgotten_are_easier_than_strangers(mak
         assert 0 < led[0] < led[1]
 
 
+def test_what_a_refresh_costs_has_a_bound(make_case: Callable[..., Case], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of larger sets it looks at a few, and every photo to forget still has a target."""
+    monkeypatch.setattr(AnchoredDlfd, "most_asked", 3)
+    case = make_case()
+    method, asked = case.method("dlfd/anchored"), []
+    with case.model.register_forward_hook(lambda module, images, output: asked.append(len(images[0]))):
+        case.loss(method, case.model, 8)
+    batch = 24
+    assert sorted(asked) == [3, 3, batch]
+    assert len(method.state()["targets"]) == len(case.forget)
+    assert method.state()["partners"].max() < 3
+
+
 def test_anchored_targets_follow_the_model_while_nothing_is_forgotten(make_case: Callable[..., Case]) -> None:
     """A push that goes on after a rest aims at where strangers are by then."""
     case = make_case()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import torch
@@ -52,10 +53,14 @@ class AnchoredDlfd(UnlearningMethod):
 
     training_mode = False
     uses_probe = True
+    most_asked = 1024
+    """Unseen people, and photos to forget, that are looked at in a refresh: what it costs has a bound."""
 
     def __init__(self, settings: DlfdSection, resources: Resources) -> None:
+        resources = replace(resources, unseen=resources.unseen.first(self.most_asked))
         self._settings = settings.anchored
         self._resources = resources
+        self._watched = resources.forget.first(self.most_asked)
         unseen = _look(resources.original, resources.unseen, resources.device)
         self._partners = from_first(_partners(settings, resources, unseen).to(resources.device))
         self._targets = unseen.logits.to(resources.device)[self._partners]
@@ -89,11 +94,12 @@ class AnchoredDlfd(UnlearningMethod):
 
     def _refresh(self, model: nn.Module) -> None:
         """Ask the model, which is in evaluation mode before a step, about the partners, and whether there is parity."""
-        forget, device = self._resources.forget, self._resources.device
+        targets, device = self._resources.forget.targets, self._resources.device
         said = _look(model, self._resources.unseen, device).logits[self._partners.cpu()]
-        losses = [sample_losses(logits, forget.targets) for logits in (_look(model, forget, device).logits, said)]
-        self._lowered += self._settings.parity_gain * log_odds_of_easier(*losses)
-        self._targets = with_lower_odds(said, forget.targets, self._lowered).to(device)
+        losses = sample_losses(_look(model, self._watched, device).logits, self._watched.targets)
+        easier = log_odds_of_easier(losses, sample_losses(said, targets))
+        self._lowered += self._settings.parity_gain * easier
+        self._targets = with_lower_odds(said, targets, self._lowered).to(device)
 
     @property
     def _multi_label(self) -> bool:
