@@ -62,12 +62,35 @@ def test_anchored_targets_lead_while_the_forgotten_are_easier_than_strangers(mak
             said = case.model.eval()(to_unit(case.forget.images[:])).logits
         known = replace(case.forget, targets=said.argmax(dim=1) if right else said.argmin(dim=1))
         case.resources = replace(case.resources, forget=known)
-        method = case.method("dlfd/anchored", anchored={"parity_gain": 1.0})
+        method = case.method("dlfd/anchored", anchored={"parity_gain": 0.2})
         led = []
         for number in (4, 8):
             case.loss(method, case.model, number)
             led.append(sign * float(method.state()["lowered"]))
         assert 0 < led[0] < led[1]
+
+
+def test_anchored_targets_lead_no_further_while_nothing_is_pushed(make_case: Callable[..., Case]) -> None:
+    """Nor ever further than a bound, whatever the model does."""
+    case = make_case()
+    method = case.method("dlfd/anchored", anchored={"parity_gain": 1.0})
+    method._log_odds_of_easier = lambda model, said: 0.7  # type: ignore[attr-defined]
+    led = []
+    for number, push in ((4, False), (8, True), (12, True), (16, True)):
+        case.loss(method, case.model, number, push=push)
+        led.append(float(method.state()["lowered"]))
+    assert led == [0.0, 0.7, 1.0, 1.0]
+
+
+def test_a_class_without_unseen_people_does_not_lead(make_case: Callable[..., Case]) -> None:
+    """Its photos are wrong on the labels of their partners: that they are easier than these says nothing."""
+    case = make_case()
+    nobody = replace(case.unseen, targets=torch.full_like(case.unseen.targets, 2))
+    known = replace(case.forget, targets=torch.zeros_like(case.forget.targets))
+    case.resources = replace(case.resources, forget=known, unseen=nobody)
+    method = case.method("dlfd/anchored", anchored={"parity_gain": 1.0})
+    case.loss(method, case.model, 4)
+    assert float(method.state()["lowered"]) == 0.0
 
 
 def test_what_a_refresh_costs_has_a_bound(make_case: Callable[..., Case], monkeypatch: pytest.MonkeyPatch) -> None:

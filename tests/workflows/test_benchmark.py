@@ -22,6 +22,7 @@ from dlfd_ops.deletion.suppression import append_suppressed
 from dlfd_ops.errors import BadInput
 from dlfd_ops.params import load_params
 from dlfd_ops.workflows.benchmark import benchmark
+from dlfd_ops.workflows.benchmarking.bench import Bench
 from dlfd_ops.workflows.benchmarking.cells import read_cell
 from dlfd_ops.workflows.forget_list import forget_list
 from dlfd_ops.workflows.layout import Layout
@@ -165,3 +166,12 @@ def test_the_people_are_the_pipelines(repository: Path) -> None:
     """The forget set of every cell is the forget list's."""
     photos = len(read_manifest(Layout().manifest).split("train").rows)
     assert 0 < len(read_cell(CELLS / "original-0.json").places["forget"]) < photos
+
+
+def test_a_trial_may_cut_the_anchor_people_anew(repository: Path) -> None:
+    """It gets the unseen people that it asked for; trials with one cut share the images."""
+    bench = Bench(load_params(), Path())
+    shipped, larger = (bench.seeded(0, trial) for trial in ({}, {"unseen_share": 0.75}))
+    few, more = bench.sets_of(shipped), bench.sets_of(larger)
+    assert len(few.unseen) < len(more.unseen)
+    assert bench.sets_of(larger) is more

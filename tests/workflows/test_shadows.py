@@ -102,7 +102,8 @@ def attacked(bench: Bench, kind: str, seed: int, trial: Mapping[str, JsonValue] 
     """Return what U-LiRA finds in a model of the benchmark, after it has unlearned where a trial is given."""
     model, _ = bench.model(kind, seed)
     if trial is not None:
-        bench.unlearn(model, bench.seeded(seed, trial), bench.unlearning_sets)
+        params = bench.seeded(seed, trial)
+        bench.unlearn(model, params, bench.sets_of(params))
     return shadow_metrics(bench, model, trial, seed)
 
 

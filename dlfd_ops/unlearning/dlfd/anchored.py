@@ -15,7 +15,7 @@ from dlfd_ops.training.distributed import from_first, unwrapped
 from dlfd_ops.training.loop import StepLoss
 from dlfd_ops.unlearning.divergence import divergence
 from dlfd_ops.unlearning.dlfd.parity import log_odds_of_easier, with_lower_odds
-from dlfd_ops.unlearning.dlfd.partners import Seen, draw_partners, rank_share, strangers_stood_for
+from dlfd_ops.unlearning.dlfd.partners import Seen, draw_partners, rank_share, same_labels, strangers_stood_for
 from dlfd_ops.unlearning.method import Resources, UnlearningMethod, UnlearningStep
 from dlfd_ops.unlearning.passes import logits_of, sweep, taught_logits
 
@@ -43,6 +43,7 @@ class AnchoredDlfd(UnlearningMethod):
     would set lie where strangers were, and an attacker compares with where they are. And they lead: a model that cannot
     follow each of them averages them, which leaves the forgotten a little easier than strangers. So at every refresh
     the odds of the true label are lowered in all targets by the odds that a forgotten photo is easier than a partner.
+    Photos whose partner has other labels, for want of one that has theirs, have no say in that.
 
     The original is asked about mirrored forget images, too: its loss on a view that it was not trained on tells hard
     people from easy ones, where memory hides that in the image itself.
@@ -55,6 +56,8 @@ class AnchoredDlfd(UnlearningMethod):
     uses_probe = True
     most_asked = 1024
     """Unseen people, and photos to forget, that are looked at in a refresh: what it costs has a bound."""
+    farthest_lead = 1.0
+    """In nats. A model that cannot follow at all would otherwise be led further at every refresh."""
 
     def __init__(self, settings: DlfdSection, resources: Resources) -> None:
         resources = replace(resources, unseen=resources.unseen.first(self.most_asked))
@@ -69,7 +72,7 @@ class AnchoredDlfd(UnlearningMethod):
     def loss(self, model: nn.Module, step: UnlearningStep) -> StepLoss:
         """Return the objective of one step."""
         if step.step and step.step % self._settings.refresh_every == 0:
-            self._refresh(unwrapped(model))
+            self._refresh(unwrapped(model), push=step.push)
         if self._settings.batch_norm == "moving":
             _move_batch_norm(model)
         retain, anchor = step.retain.images, step.anchor.images
@@ -92,14 +95,21 @@ class AnchoredDlfd(UnlearningMethod):
         self._partners, self._targets = (state[name].to(self._resources.device) for name in ("partners", "targets"))
         self._lowered = float(state["lowered"])
 
-    def _refresh(self, model: nn.Module) -> None:
-        """Ask the model, which is in evaluation mode before a step, about the partners, and whether there is parity."""
-        targets, device = self._resources.forget.targets, self._resources.device
-        said = _look(model, self._resources.unseen, device).logits[self._partners.cpu()]
-        losses = sample_losses(_look(model, self._watched, device).logits, self._watched.targets)
-        easier = log_odds_of_easier(losses, sample_losses(said, targets))
-        self._lowered += self._settings.parity_gain * easier
-        self._targets = with_lower_odds(said, targets, self._lowered).to(device)
+    def _refresh(self, model: nn.Module, *, push: bool) -> None:
+        """Ask the model, which is in evaluation mode before a step, about the partners, and lead where it is pushed."""
+        said = _look(model, self._resources.unseen, self._resources.device).logits[self._partners.cpu()]
+        if push:
+            lowered = self._lowered + self._settings.parity_gain * self._log_odds_of_easier(model, said)
+            self._lowered = min(max(lowered, -self.farthest_lead), self.farthest_lead)
+        targets = with_lower_odds(said, self._resources.forget.targets, self._lowered)
+        self._targets = targets.to(self._resources.device)
+
+    def _log_odds_of_easier(self, model: nn.Module, said: Tensor) -> float:
+        """Return the log odds that a photo to forget is easier than a partner, as the model finds both."""
+        targets, watched = self._resources.forget.targets, self._watched
+        alike = same_labels(self._resources.unseen.targets[self._partners.cpu()], targets)
+        losses = sample_losses(_look(model, watched, self._resources.device).logits.double(), watched.targets)
+        return log_odds_of_easier(losses[alike[: len(watched)]], sample_losses(said.double(), targets)[alike])
 
     @property
     def _multi_label(self) -> bool:
@@ -127,7 +137,7 @@ def _forgotten(settings: DlfdSection, resources: Resources) -> Seen:
     """Return how the original sees the forget set: its mirror image tells what memory hides in the image itself."""
     original, forget, device = resources.original, resources.forget, resources.device
     seen, mirrored = _look(original, forget, device), _look(original, forget, device, mirror=True)
-    ranks = [rank_share(sample_losses(view.logits, forget.targets)) for view in (seen, mirrored)]
+    ranks = [rank_share(sample_losses(view.logits.double(), forget.targets)) for view in (seen, mirrored)]
     return Seen(_layer(mirrored, settings.features), rank_share(ranks[0] + ranks[1]), forget.targets)
 
 
@@ -135,7 +145,7 @@ def _strangers(settings: DlfdSection, resources: Resources, unseen: Output) -> t
     """Return how the original sees U, by its ranks among all anchor people, and how many of these each stands for."""
     anchor = _look(resources.original, resources.anchor, resources.device)
     labels = torch.cat([resources.unseen.targets, resources.anchor.targets])
-    difficulty = rank_share(sample_losses(torch.cat([unseen.logits, anchor.logits]), labels))
+    difficulty = rank_share(sample_losses(torch.cat([unseen.logits, anchor.logits]).double(), labels))
     seen = Seen(_layer(unseen, settings.features), difficulty[: len(unseen.logits)], resources.unseen.targets)
     return seen, strangers_stood_for(seen, difficulty, labels)
 

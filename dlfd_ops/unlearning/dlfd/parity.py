@@ -11,8 +11,11 @@ from torch import Tensor
 def log_odds_of_easier(losses: Tensor, others: Tensor) -> float:
     """Return the log odds that one of (N,) ``losses`` lies below one of (M,) ``others``; 0 is parity, ties count half.
 
-    Half a loss is added on either side: so few are sure of nothing, and the odds stay finite.
+    Half a loss is added on either side: so few are sure of nothing, and the odds stay finite. With nothing to compare
+    there is parity.
     """
+    if not len(losses) or not len(others):
+        return 0.0
     ranked = others.sort().values
     above = len(others) - torch.searchsorted(ranked, losses, right=True)
     tied = torch.searchsorted(ranked, losses, right=True) - torch.searchsorted(ranked, losses)

@@ -113,8 +113,13 @@ def draw_partners(
     return partners
 
 
+def same_labels(labels: Tensor, others: Tensor) -> Tensor:
+    """Return which of (N,) or (N, L) ``labels`` are all those of ``others``, as many or one for all: (N,) bool."""
+    return (labels == others).reshape(len(labels), -1).all(dim=1)
+
+
 def _having(labels: Tensor, kind: Tensor) -> Tensor:
-    return (labels == kind).reshape(len(labels), -1).all(dim=1).nonzero()[:, 0]
+    return same_labels(labels, kind).nonzero()[:, 0]
 
 
 def _cost(forget: Seen, unseen: Seen, difficulty_weight: float) -> Tensor:

@@ -53,11 +53,13 @@ class Bench:
         params: of the pipeline.
         root: of the repository.
         reference_losses: what the retrained model of a seed says of each set, as far as it was asked.
+        unlearning_sets: by the share of anchor people whom no step sees, as far as they were read.
     """
 
     params: Params
     root: Path
     reference_losses: dict[int, dict[str, Losses]] = field(default_factory=dict, compare=False, repr=False)
+    unlearning_sets: dict[float, UnlearningSets] = field(default_factory=dict, compare=False, repr=False)
 
     @property
     def section(self) -> BenchmarkSection:
@@ -101,10 +103,12 @@ class Bench:
         """Digest of the samples and of the forget list."""
         return sha256_json([self.manifest.digest(), self.forget_list.digest()])
 
-    @cached_property
-    def unlearning_sets(self) -> UnlearningSets:
-        """Images for the methods."""
-        return load_unlearning_sets(self.params, self.manifest, self.forget_list)
+    def sets_of(self, params: Params) -> UnlearningSets:
+        """Return the images for the methods, cut as the section ``unlearn`` of ``params`` says; read once a cut."""
+        share = params.unlearn.unseen_share
+        if share not in self.unlearning_sets:
+            self.unlearning_sets[share] = load_unlearning_sets(params, self.manifest, self.forget_list)
+        return self.unlearning_sets[share]
 
     @cached_property
     def evaluation_sets(self) -> EvaluationSets:

@@ -108,7 +108,7 @@ def _attempt(bench: Bench, original: Classifier, settings: Mapping[str, JsonValu
     # A trial that diverges is a bad trial, wherever it is noticed; the others go on.
     with suppress(Diverged):
         try:
-            bench.unlearn(model, params, bench.unlearning_sets)
+            bench.unlearn(model, params, bench.sets_of(params))
         finally:
             seconds = round(time.perf_counter() - started, 3)
         score, metrics = _on_validation(bench, model, params)

@@ -102,7 +102,7 @@ def _ask(bench: Bench, shadow: int, params: Params, key: str, *, forgetting: boo
     try:
         model, _ = bench.trained(params, known, f"shadow-{shadow}", key)
         if forgetting:
-            sets = replace(bench.unlearning_sets, forget=load_images(half, params.base.labels))
+            sets = replace(bench.sets_of(params), forget=load_images(half, params.base.labels))
             bench.unlearn(model, params, sets)
     except Diverged:
         return None
