@@ -4,13 +4,20 @@ from __future__ import annotations
 
 import logging
 import re
+import shutil
 import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from dlfd_ops.errors import BadInput
-from dlfd_ops.files import find_repository, parse_yaml, read_bounded, repository_top, write_text
+from dlfd_ops.files import atomic_path, find_repository, parse_yaml, read_bounded, repository_top, write_text
+from dlfd_ops.storage.refusals import refusals
+
+if TYPE_CHECKING:
+    from dvc.repo import Repo
+    from dvc.stage import Stage
 
 PIPELINE_FILE = "dvc.yaml"
 MAX_PIPELINE_BYTES = 16 << 20
@@ -47,20 +54,13 @@ def track(paths: Iterable[Path], root: Path) -> None:
         BadInput: ``root`` is no DVC repository, or DVC refuses, for example because a stage is using a file.
     """
     require_repository(root)
-    from dvc.exceptions import DvcException
     from dvc.repo import Repo, lock_repo
 
     targets = [(root / path).absolute() for path in paths]
     try:
-        with quiet(), Repo(str(repository_top(root))) as repo, lock_repo(repo):
+        with refusals("add the files of the intake"), quiet(), Repo(str(repository_top(root))) as repo, lock_repo(repo):
             _remove_empty([Path(repo.tmp_dir) / "rwlock", *(Path(f"{target}.dvc") for target in targets)])
             repo.add([str(target) for target in targets], relink=False)
-    except DvcException as error:
-        raise BadInput(
-            "DVC must be able to add the files of the intake",
-            received=str(error),
-            remedy="let a running dvc command end, then run this command again: it completes what is missing",
-        ) from error
     except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
         # What DVC's own parsers let through; their text may quote the file.
         raise BadInput(
@@ -68,6 +68,27 @@ def track(paths: Iterable[Path], root: Path) -> None:
             received=type(error).__name__,
             remedy="see dvc status, restore that file from git, then run this again: it completes what is missing",
         ) from error
+
+
+def write_pointer(stage: Stage, repo: Repo) -> None:
+    """Write what ``stage`` records into ``dvc.lock`` or its ``.dvc`` file, in one rename.
+
+    DVC rewrites these in place: killed in it, it leaves one that no command can read.
+
+    Args:
+        stage: with what it records already in it.
+        repo: the repository of the stage, locked.
+    """
+    from dvc.dvcfile import Lockfile, SingleStageFile
+    from dvc.stage import PipelineStage
+
+    kind, pointer = SingleStageFile, Path(stage.path)
+    if isinstance(stage, PipelineStage):
+        kind, pointer = Lockfile, pointer.with_suffix(".lock")
+    with atomic_path(pointer) as temporary:
+        if pointer.exists():
+            shutil.copyfile(pointer, temporary)
+        kind(repo, str(temporary), verify=False).dump(stage)
 
 
 def freeze(stage: str, root: Path) -> bool:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import re
 import shutil
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -12,14 +10,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dlfd_ops.errors import BadInput
-from dlfd_ops.storage.dvc_files import quiet, require_repository
+from dlfd_ops.storage.dvc_files import quiet, require_repository, write_pointer
 from dlfd_ops.storage.objects import ObjectStore
+from dlfd_ops.storage.refusals import forget_killed_stages, refusals
 
 if TYPE_CHECKING:
     from dvc.repo import Repo
     from dvc.stage import Stage
 
-_PROCESS = re.compile(r'"pid":\s*(\d+)')
+_PART = "do its part of an erasure"
 
 
 @dataclass(frozen=True)
@@ -110,7 +109,7 @@ class DvcRepository:
         Raises:
             BadInput: DVC refuses.
         """
-        with self._refusals(), quiet():
+        with refusals(_PART), quiet():
             for stage in self._stages_of(paths):
                 if stage.frozen:
                     for out in stage.outs:
@@ -118,7 +117,7 @@ class DvcRepository:
                 else:
                     stage.save(run_cache=False)
                 stage.commit(relink=False)
-                stage.dump(update_pipeline=False)
+                write_pointer(stage, self._repo)
 
     def accept(self, before: Mapping[str, str], pipeline: Path) -> None:
         """Let the stages that read what was taken out stand as they are: DVC then has nothing to run again.
@@ -130,7 +129,7 @@ class DvcRepository:
             before: path -> object id that was recorded before.
             pipeline: folder of the pipeline; what stages outside of it made of the data is not ours to vouch for.
         """
-        with self._refusals(), quiet():
+        with refusals(_PART), quiet():
             for stage in self._repo.index.stages:
                 if not Path(stage.path).is_relative_to(pipeline):
                     continue
@@ -139,7 +138,7 @@ class DvcRepository:
                 for dep in read:
                     dep.save()
                 if read:
-                    stage.dump(update_pipeline=False)
+                    write_pointer(stage, self._repo)
 
     def recorded_dependencies(self, paths: Collection[Path]) -> dict[str, str]:
         """Return what stages record of the files and folders at ``paths`` or below them, to be given to `accept`."""
@@ -159,7 +158,7 @@ class DvcRepository:
         Raises:
             BadInput: DVC refuses, or the remote does not answer.
         """
-        with self._refusals(), quiet():
+        with refusals(_PART), quiet():
             targets = sorted({out.fs_path for stage in self._stages_of(paths) for out in stage.outs if out.use_cache})
             if targets:
                 self._repo.push(targets, remote=remote)
@@ -217,15 +216,6 @@ class DvcRepository:
     def _before(dep: Any, before: Mapping[str, str]) -> bool:
         return bool(before.get(str(Path(dep.fs_path))) == dep.hash_info.value)
 
-    @contextmanager
-    def _refusals(self) -> Iterator[None]:
-        from dvc.exceptions import DvcException
-
-        try:
-            yield
-        except DvcException as error:
-            raise _refused(error) from error
-
 
 @contextmanager
 def locked_repository(root: Path) -> Iterator[DvcRepository]:
@@ -235,50 +225,12 @@ def locked_repository(root: Path) -> Iterator[DvcRepository]:
         BadInput: it is no DVC repository, or DVC is at work in it.
     """
     require_repository(root)
-    from dvc.exceptions import DvcException
     from dvc.repo import Repo, lock_repo
 
-    try:
-        with quiet(), Repo(str(root)) as repo, lock_repo(repo):
-            _check_no_stage_runs(Path(repo.tmp_dir))
-            repository = DvcRepository(repo)
-            try:
-                yield repository
-            finally:
-                repository.close()
-    except DvcException as error:
-        raise _refused(error) from error
-
-
-def _refused(error: Exception) -> BadInput:
-    return BadInput(
-        "DVC must be able to do its part of an erasure",
-        received=str(error),
-        remedy="let a running dvc command end, then run this command again: it completes what is missing",
-    )
-
-
-def _check_no_stage_runs(folder: Path) -> None:
-    """DVC lets go of its lock while a stage's command runs; what that reads and writes is noted beside it.
-
-    Raises:
-        BadInput: a process that is noted there is alive.
-    """
-    notes = folder / "rwlock"
-    text = notes.read_text() if notes.exists() else ""
-    if any(_alive(int(process)) for process in _PROCESS.findall(text)):
-        raise BadInput(
-            "no stage may run while data are erased",
-            received="a running dvc command",
-            remedy="let it end, then run this command again",
-        )
-
-
-def _alive(process: int) -> bool:
-    try:
-        os.kill(process, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return process != os.getpid()
+    with refusals(_PART), quiet(), Repo(str(root)) as repo, lock_repo(repo):
+        forget_killed_stages(Path(repo.tmp_dir))
+        repository = DvcRepository(repo)
+        try:
+            yield repository
+        finally:
+            repository.close()

@@ -1,0 +1,70 @@
+"""What DVC refuses, said as bad input with its remedy, and what killed commands of DVC left behind."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from dlfd_ops.errors import BadInput
+
+_PROCESS = re.compile(r'"pid":\s*(\d+)')
+
+
+@contextmanager
+def refusals(part: str) -> Iterator[None]:
+    """Turn what DVC refuses within the block into bad input.
+
+    Args:
+        part: what it must be able to do, for people.
+
+    Raises:
+        BadInput: DVC refuses.
+    """
+    from dvc.exceptions import DvcException
+    from dvc.utils.serialize import YAMLFileCorruptedError
+    from dvc.utils.strictyaml import YAMLValidationError
+
+    waiting = "let a running dvc command end, then run this command again: it completes what is missing"
+    restoring = "restore that file from git, then run this command again: it completes what is missing"
+    try:
+        yield
+    except DvcException as error:
+        unreadable = isinstance(error, YAMLFileCorruptedError | YAMLValidationError)
+        raise BadInput(
+            f"DVC must be able to {part}", received=str(error), remedy=restoring if unreadable else waiting
+        ) from error
+
+
+def forget_killed_stages(folder: Path) -> None:
+    """Remove the notes of commands that were killed: DVC writes them in place, and refuses to read half of them.
+
+    DVC lets go of its lock while a stage's command runs; what that reads and writes is noted beside the lock.
+
+    Args:
+        folder: for DVC's temporary files. The lock in it is held.
+
+    Raises:
+        BadInput: a process that is noted there is alive.
+    """
+    notes = folder / "rwlock"
+    text = notes.read_text() if notes.exists() else ""
+    if any(_alive(int(process)) for process in _PROCESS.findall(text)):
+        raise BadInput(
+            "no stage may run while data are erased",
+            received="a running dvc command",
+            remedy="let it end, then run this command again",
+        )
+    notes.unlink(missing_ok=True)
+
+
+def _alive(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return process != os.getpid()

@@ -1,0 +1,87 @@
+"""Recording in a real DVC repository that data were taken out, and what a killed command leaves of it."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+import yaml
+from dvc.repo import Repo
+
+from dlfd_ops.errors import BadInput
+from dlfd_ops.files import write_text
+from dlfd_ops.storage.repository import locked_repository
+
+NOBODY = 2**22 + 1
+"""Beyond the highest process id that Linux gives."""
+
+
+@pytest.fixture
+def repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The working directory: a tracked file, and a stage that copies it."""
+    monkeypatch.chdir(tmp_path)
+    subprocess.run(["git", "init", "-q", str(tmp_path)], check=True)
+    (tmp_path / "raw.txt").write_text("everybody\n")
+    (tmp_path / "copy.txt").write_text("everybody\n")
+    stage = {"cmd": "cp raw.txt copy.txt", "deps": ["raw.txt"], "outs": ["copy.txt"]}
+    (tmp_path / "dvc.yaml").write_text(yaml.safe_dump({"stages": {"copy": stage}}))
+    with Repo.init(str(tmp_path)) as repo:
+        repo.add(["raw.txt"])
+        repo.commit(force=True)
+    return tmp_path
+
+
+def take_out(root: Path) -> None:
+    """Write both files without somebody, and record it."""
+    for name in ("raw.txt", "copy.txt"):
+        write_text(root / name, "others\n")
+    with locked_repository(root) as repository:
+        before = repository.recorded_dependencies([root / "raw.txt"])
+        repository.record([root / "raw.txt", root / "copy.txt"])
+        repository.accept(before, root)
+
+
+def test_what_was_taken_out_is_recorded(repository: Path) -> None:
+    """DVC has nothing to run again, and nothing but the pointers is left beside them."""
+    files = {path.name for path in repository.iterdir()}
+    take_out(repository)
+    with Repo(str(repository)) as repo:
+        assert repo.status() == {}
+    assert {path.name for path in repository.iterdir()} == files
+
+
+@pytest.mark.parametrize("name", ["raw.txt.dvc", "dvc.lock"])
+def test_a_pointer_is_replaced_and_never_written_into(repository: Path, name: str) -> None:
+    """Killed at any moment, a run leaves the old pointer or the new one."""
+    pointer, kept = repository / name, repository / "kept"
+    before = pointer.read_text()
+    os.link(pointer, kept)
+    take_out(repository)
+    assert kept.read_text() == before
+    assert pointer.read_text() != before
+
+
+def test_a_pointer_that_cannot_be_read_is_bad_input(repository: Path) -> None:
+    """As a killed ``dvc repro`` leaves it; the message names the file and the remedy."""
+    (repository / "dvc.lock").write_text("schema: '2.0'\nstages:\n  copy:\n    cm")
+    with pytest.raises(BadInput, match=r"dvc\.lock.*restore that file from git"):
+        take_out(repository)
+
+
+@pytest.mark.parametrize("notes", ["", f'{{"write": {{"/a": {{"pid": {NOBODY}'])
+def test_what_a_killed_command_noted_does_not_stop_the_next(repository: Path, notes: str) -> None:
+    """Nothing at all, or half of it."""
+    (repository / ".dvc/tmp/rwlock").write_text(notes)
+    take_out(repository)
+
+
+def test_a_stage_that_runs_stops_it(repository: Path) -> None:
+    """Its notes stay."""
+    note = {"write": {"/a": {"pid": os.getppid(), "cmd": "dvc repro"}}}
+    (repository / ".dvc/tmp/rwlock").write_text(json.dumps(note))
+    with pytest.raises(BadInput, match="no stage may run"):
+        take_out(repository)
+    assert json.loads((repository / ".dvc/tmp/rwlock").read_text()) == note
