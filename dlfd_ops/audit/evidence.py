@@ -114,10 +114,17 @@ class Gated(Facts):
 
 
 class KeyInUse(Facts):
-    """A signing key came into use; it replaces another one, or is the first."""
+    """A signing key came into use.
+
+    Attributes:
+        key_id: of it.
+        replaces: the id of the key before; None for the first.
+        endorsement: that key's signature of this one; None for the first, and where that key was not at hand.
+    """
 
     key_id: str
     replaces: str | None
+    endorsement: str | None
 
 
 class Certified(Facts):

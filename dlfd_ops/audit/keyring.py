@@ -39,10 +39,12 @@ class Rotation:
     Attributes:
         key_id: the key that signs from now on.
         replaces: the one before.
+        endorsed: whether the one before signed that it is replaced by this one.
     """
 
     key_id: str
     replaces: str
+    endorsed: bool
 
 
 class Keyring:
@@ -80,7 +82,7 @@ class Keyring:
                     remedy=f"restore it from its backup; if it is lost: dlfd-ops key rotate ({_PAGE})",
                 )
             if current is None:
-                self._enter(key, None)
+                self._enter(key, None, None)
             elif key.public.key_id != current:
                 raise BadInput(
                     "certificates must be signed with the repository's key",
@@ -90,14 +92,19 @@ class Keyring:
             self._publish(key.public)
             return key
 
-    def rotate(self) -> Rotation:
+    def rotate(self, *, old_key: Path | None = None, lost: bool = False) -> Rotation:
         """Replace the key in use: by a new one, or by the other one that the environment holds.
 
-        A rotation that was interrupted is completed instead of starting a second one. The private key that was
-        replaced is gone; its public key stays.
+        The key that is replaced signs its successor, so whoever trusts it can follow. A rotation that was interrupted
+        is completed instead of starting a second one. The file of the private key that was replaced is gone; its public
+        key stays.
+
+        Args:
+            old_key: file of the key in use, where it lies elsewhere than the repository keeps it.
+            lost: go without its signature where it is not at hand; its successor is a stranger to who trusted it.
 
         Raises:
-            BadInput: no key is in use yet, or the environment holds the one that is.
+            BadInput: no key is in use yet, it is not at hand, or the environment holds it or one before it.
         """
         with self._locked():
             current = self.current()
@@ -108,11 +115,19 @@ class Keyring:
                     remedy="run the pipeline: its evaluate stage makes the first key",
                 )
             if self._finish(current):
-                return Rotation(current, str(_uses(self._ledger.events())[-1].data["replaces"]))
+                entered = _uses(self._ledger.events())[-1].data
+                return Rotation(current, str(entered["replaces"]), entered["endorsement"] is not None)
+            replaced = self._replaced(current, old_key)
+            if replaced is None and not lost:
+                raise BadInput(
+                    "the signing key in use must sign the one that replaces it",
+                    received=f"no private key of {current} at hand",
+                    remedy="name its file with --old-key; if it is lost: --lost, and tell the auditors the new id",
+                )
             key = self._successor(current)
-            self._enter(key, current)
+            self._enter(key, current, replaced)
             self._finish(key.public.key_id)
-            return Rotation(key.public.key_id, current)
+            return Rotation(key.public.key_id, current, replaced is not None)
 
     def current(self) -> str | None:
         """Return the id of the key in use, None before the first signature."""
@@ -155,6 +170,20 @@ class Keyring:
             self._next.replace(self._file)
         return finishing
 
+    def _replaced(self, current: str, old_key: Path | None) -> SigningKey | None:
+        """Return the private key in use from the file given or its own; None where it is not at hand."""
+        path = old_key or self._file
+        key = read_private(path) if old_key or path.exists() else None
+        if key is not None and key.public.key_id == current:
+            return key
+        if old_key is None:
+            return None
+        raise BadInput(
+            "--old-key must be the file of the signing key in use",
+            received="another key (not shown)",
+            remedy=f"give that of the key id {current}",
+        )
+
     def _successor(self, current: str) -> SigningKey:
         key = key_from_environment()
         if key is None:
@@ -169,9 +198,11 @@ class Keyring:
             )
         return key
 
-    def _enter(self, key: SigningKey, replaces: str | None) -> None:
+    def _enter(self, key: SigningKey, replaces: str | None, replaced: SigningKey | None) -> None:
+        key_id = key.public.key_id
+        endorsement = replaced.endorse(key_id) if replaced else None
         self._publish(key.public)
-        self._ledger.append("signing_key", {"key_id": key.public.key_id, "replaces": replaces})
+        self._ledger.append("signing_key", {"key_id": key_id, "replaces": replaces, "endorsement": endorsement})
 
     def _publish(self, key: PublicKey) -> None:
         path = self._folder / f"{key.key_id}.pem"

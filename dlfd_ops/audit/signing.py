@@ -6,6 +6,8 @@ and replacing it renames nobody.
 
 from __future__ import annotations
 
+import base64
+import binascii
 import os
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -56,6 +58,14 @@ class PublicKey:
         message = pae(PAYLOAD_TYPE, envelope.content)
         return any(self._made(signed.raw, message) for signed in envelope.signatures if signed.keyid == self.key_id)
 
+    def endorses(self, key_id: str, endorsement: str) -> bool:
+        """Return whether this key made the endorsement of another one, see :meth:`SigningKey.endorse`."""
+        try:
+            signature = base64.b64decode(endorsement, validate=True)
+        except (binascii.Error, ValueError):
+            return False
+        return self._made(signature, _succession(key_id, self.key_id))
+
     def _made(self, signature: bytes, message: bytes) -> bool:
         try:
             self._key().verify(signature, message)
@@ -91,12 +101,21 @@ class SigningKey:
         """Return the signed envelope of a statement; the same payload gives the same bytes."""
         return seal(payload, self.public.key_id, self._key().sign(pae(PAYLOAD_TYPE, payload)))
 
+    def endorse(self, key_id: str) -> str:
+        """Return this key's signature of the one that replaces it, in base64."""
+        return base64.b64encode(self._key().sign(_succession(key_id, self.public.key_id))).decode()
+
     def pem(self) -> str:
         """Return the private key as PKCS #8 PEM: a secret."""
         return self._key().private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode()
 
     def _key(self) -> Ed25519PrivateKey:
         return Ed25519PrivateKey.from_private_bytes(self.seed)
+
+
+def _succession(key_id: str, replaced: str) -> bytes:
+    """Return what a key signs of the one that replaces it: one line, which openssl verifies; no envelope begins so."""
+    return f"dlfd-ops signing key {key_id} replaces {replaced}\n".encode()
 
 
 def signing_key_source(default: Path) -> str:

@@ -46,6 +46,7 @@ def report(as_of: datetime | None, as_json: bool) -> None:
 
 @audit.command()
 @click.option("--expected-head", metavar="HASH", help="A head of the ledger that was noted elsewhere earlier.")
+@click.option("--expected-key", metavar="ID", help="Id of a signing key that you have from the company itself.")
 @click.option(
     "--certificate", type=FILE, help="Check this certificate alone, with --key; no repository is needed for that."
 )
@@ -63,20 +64,21 @@ def verify(
     ctx: click.Context,
     *,
     expected_head: str | None,
+    expected_key: str | None,
     certificate: Path | None,
     key: Path | None,
     files: tuple[Path, ...],
     as_json: bool,
 ) -> None:
     """Compare ledger, files, certificates and MLflow; exit 1 with what differs."""
-    if certificate is not None and key is not None and expected_head is None:
+    if certificate is not None and key is not None and expected_head is None and expected_key is None:
         _verify_alone(certificate, key, files, as_json)
         return
     if certificate is not None or key is not None or files:
-        raise click.UsageError("give --certificate and --key, with --file or without, and no --expected-head")
+        raise click.UsageError("give --certificate and --key, with --file or without, and nothing expected")
     from dlfd_ops.workflows.audit import verify as compare
 
-    outcome = compare(Path(), expected_head=expected_head)
+    outcome = compare(Path(), expected_head=expected_head, expected_key=expected_key)
     if as_json:
         echo_json({"holds": not outcome.findings, **asdict(outcome)})
     else:

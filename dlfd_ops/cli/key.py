@@ -48,16 +48,29 @@ def show(as_json: bool) -> None:
 
 
 @key.command()
+@click.option(
+    "--old-key",
+    type=click.Path(path_type=Path),
+    help="Private key in use, where the repository does not hold its file.",
+)
+@click.option("--lost", is_flag=True, help="The key in use is not at hand: go without its signature.")
 @json_option
-def rotate(as_json: bool) -> None:
+def rotate(old_key: Path | None, lost: bool, as_json: bool) -> None:
     """Replace the key that signs certificates; not the secret key of the pseudonyms.
 
-    What was signed before stays valid: the old public key stays in audit/keys. The old private key signs nothing more.
+    The old key signs its successor, and nothing more after that. What it signed before stays valid: the old public key
+    stays in audit/keys.
     """
-    rotation = Keyring(Path(), Ledger()).rotate()
+    rotation = Keyring(Path(), Ledger()).rotate(old_key=old_key, lost=lost)
     if as_json:
         echo_json(asdict(rotation))
         return
     click.echo(f"signing key  {rotation.key_id}")
-    click.echo(f"replaces     {rotation.replaces}")
+    click.echo(
+        f"replaces     {rotation.replaces}, {'which signed it' if rotation.endorsed else 'WITHOUT its signature'}"
+    )
     click.echo(f"publish      git add {PUBLIC_KEYS} {LEDGER_FILE}; back up the new private key")
+    if not rotation.endorsed:
+        click.echo(
+            "tell         whoever keeps the old key id: from the ledger alone nobody can know that this one is yours"
+        )

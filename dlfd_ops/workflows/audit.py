@@ -45,7 +45,7 @@ def report(params: Params, root: Path = Path(), *, as_of: date | None = None, as
     return result
 
 
-def verify(root: Path = Path(), *, expected_head: str | None = None) -> Verification:
+def verify(root: Path = Path(), *, expected_head: str | None = None, expected_key: str | None = None) -> Verification:
     """Compare the ledger's chain, files, keys, certificates and the registered versions with the ledger.
 
     Nothing is written. Versions in another store than the one in use are not checked, and named.
@@ -53,17 +53,20 @@ def verify(root: Path = Path(), *, expected_head: str | None = None) -> Verifica
     Args:
         root: the repository.
         expected_head: a head of the ledger that was noted elsewhere; it must stand in the chain.
+        expected_key: id of a signing key that was had from the company; the key in use must follow from it.
 
     Raises:
-        BadInput: there is no ledger, the expected head is no hash, or the MLflow store does not answer.
+        BadInput: there is no ledger, the expected head or key is no hash, or the MLflow store does not answer.
     """
-    if expected_head is not None and not re.fullmatch("[0-9a-f]{64}", expected_head):
-        raise BadInput(
-            "the expected head must be a hash of 64 lower-case hex digits",
-            received=f"{len(expected_head)} characters",
-            remedy="copy it from where it was noted",
-        )
-    return sum(compare_parts(root, expected_head=expected_head).values(), Verification())
+    for name, value in (("head", expected_head), ("key", expected_key)):
+        if value is not None and not re.fullmatch("[0-9a-f]{64}", value):
+            raise BadInput(
+                f"the expected {name} must be a hash of 64 lower-case hex digits",
+                received=f"{len(value)} characters",
+                remedy="copy it from where it was noted",
+            )
+    parts = compare_parts(root, expected_head=expected_head, expected_key=expected_key)
+    return sum(parts.values(), Verification())
 
 
 def _last_date(events: Sequence[Event]) -> date:

@@ -1,4 +1,4 @@
-"""Comparing signing keys, certificates and the models that MLflow holds with the ledger."""
+"""Comparing certificates and the models that MLflow holds with the ledger."""
 
 from __future__ import annotations
 
@@ -9,9 +9,8 @@ from typing import Any
 from dlfd_ops.audit.certificates import CERTIFICATES, Signed, read_signed, version_certificate
 from dlfd_ops.audit.certifying import SERVED_FILE, model_statement, registration_of, request_statement
 from dlfd_ops.audit.chain import Event
-from dlfd_ops.audit.evidence import Certified, KeyInUse, VersionEvidence, facts, versions, weights_gone
-from dlfd_ops.audit.keyring import PUBLIC_KEYS, Keyring, in_use_at
-from dlfd_ops.audit.ledger import Ledger
+from dlfd_ops.audit.evidence import Certified, VersionEvidence, versions, weights_gone
+from dlfd_ops.audit.keyring import in_use_at
 from dlfd_ops.audit.signing import PublicKey
 from dlfd_ops.audit.statement import ModelStatement, RequestStatement
 from dlfd_ops.audit.verification import MISSING, Finding, Verification, compare_values
@@ -21,6 +20,7 @@ from dlfd_ops.errors import DlfdError
 from dlfd_ops.tracking.serving import served_model
 from dlfd_ops.tracking.store import Store, open_store
 from dlfd_ops.tracking.versions import CERTIFICATE_TAG, read_version
+from dlfd_ops.workflows.audit_keys import compare_successions, read_public_keys
 from dlfd_ops.workflows.layout import Layout
 
 CERTIFIED_KINDS = ("certified", "erased")
@@ -28,18 +28,17 @@ CERTIFIED_KINDS = ("certified", "erased")
 
 
 def compare_certificates(layout: Layout, events: Sequence[Event]) -> Verification:
-    """Compare every signing key and every certificate with the ledger; MLflow is not read.
+    """Compare every certificate with the ledger; MLflow is not read.
 
     Raises:
         BadInput: an event lacks a fact of its kind.
     """
     certificates, result = _open_all(layout, events, _newest(events))
-    result += _compare_keys(layout, events) + _compare_unrecorded(layout, _newest(events))
-    return result + _compare_content(events, certificates)
+    return result + _compare_unrecorded(layout, _newest(events)) + _compare_content(events, certificates)
 
 
 def compare_certificate(layout: Layout, events: Sequence[Event], model_name: str, version: int) -> Verification:
-    """Compare the certificate of one version with the ledger; it must be there.
+    """Compare the certificate of one version, and the succession of the keys, with the ledger; it must be there.
 
     Raises:
         BadInput: an event lacks a fact of its kind.
@@ -49,6 +48,7 @@ def compare_certificate(layout: Layout, events: Sequence[Event], model_name: str
     if not told:
         return Verification(findings=(Finding(str(path), "a certificate", MISSING),), checked=(str(path),))
     certificates, result = _open_all(layout, events, told)
+    result += compare_successions(events, read_public_keys(layout)[0])
     return result + _compare_content(events, certificates)
 
 
@@ -76,7 +76,7 @@ def _open_all(
     layout: Layout, events: Sequence[Event], told: Mapping[str, Event]
 ) -> tuple[dict[str, Signed], Verification]:
     """Return the certificates that are what the ledger says, by their paths, and what is wrong with the others."""
-    keys, result = _public_keys(layout)
+    keys, result = read_public_keys(layout)
     certificates, again = {}, _told_again(events)
     for name, event in told.items():
         what = f"{CERTIFICATES}/{name}.json"
@@ -104,17 +104,6 @@ def _replayed(what: str) -> Finding:
     return Finding(what, "a certificate that none has replaced", "one that was replaced before")
 
 
-def _compare_keys(layout: Layout, events: Sequence[Event]) -> Verification:
-    used = {fact.key_id for _, fact in facts(events, "signing_key", KeyInUse)}
-    published = {path.stem for path in (layout.root / PUBLIC_KEYS).glob("*.pem")}
-    missing = [Finding(f"{PUBLIC_KEYS}/{key_id}.pem", "a public key", MISSING) for key_id in sorted(used - published)]
-    unknown = [
-        Finding(f"{PUBLIC_KEYS}/{key_id}.pem", "a key that the ledger names", "an unknown one")
-        for key_id in sorted(published - used)
-    ]
-    return Verification(findings=(*missing, *unknown), checked=(str(PUBLIC_KEYS),) if used else ())
-
-
 def _compare_unrecorded(layout: Layout, newest: Mapping[str, Event]) -> Verification:
     found = sorted(path.stem for path in (layout.root / CERTIFICATES).glob("*.json"))
     return Verification(
@@ -124,13 +113,6 @@ def _compare_unrecorded(layout: Layout, newest: Mapping[str, Event]) -> Verifica
             if name not in newest
         )
     )
-
-
-def _public_keys(layout: Layout) -> tuple[Mapping[str, PublicKey], Verification]:
-    try:
-        return Keyring(layout.root, Ledger(layout.ledger)).public_keys(), Verification()
-    except DlfdError as error:
-        return {}, Verification(findings=(Finding(str(PUBLIC_KEYS), error.rule, error.received),))
 
 
 def _open(

@@ -25,6 +25,7 @@ from dlfd_ops.tracking.versions import read_aliases_of_versions
 from dlfd_ops.workflows.audit_aliases import compare_aliases
 from dlfd_ops.workflows.audit_certificates import compare_certificates, compare_served
 from dlfd_ops.workflows.audit_files import open_ledger, read_found, read_losses, read_numbers, read_samples
+from dlfd_ops.workflows.audit_keys import compare_keys
 from dlfd_ops.workflows.audit_registry import compare_registry
 from dlfd_ops.workflows.audit_stores import compare_erased_models, compare_stores, read_receipts
 from dlfd_ops.workflows.layout import Layout
@@ -33,15 +34,16 @@ NOT_ASKED = "MLflow: a report of the pipeline reads files only; `dlfd-ops audit 
 
 
 def compare_parts(
-    root: Path, *, expected_head: str | None = None, ask_registry: bool = True
+    root: Path, *, expected_head: str | None = None, expected_key: str | None = None, ask_registry: bool = True
 ) -> dict[str, Verification]:
-    """Compare each part of the evidence with the ledger: chain, files, certificates, registry.
+    """Compare each part of the evidence with the ledger: chain, files, keys and certificates, registry.
 
     Where the chain cannot be read to its end there is nothing to compare the rest with.
 
     Args:
         root: the repository.
         expected_head: a head of the ledger that was noted elsewhere; it must stand in the chain.
+        expected_key: id of a signing key that was had from the company; see :func:`compare_keys`.
         ask_registry: False leaves MLflow alone.
 
     Raises:
@@ -59,7 +61,8 @@ def compare_parts(
         return parts | {"files": unread + Verification(findings=(Finding(LEDGER, error.rule, error.received),))}
     found = read_found(layout)
     parts["files"] = compare_files(chain.events, found) + compare_coverage(chain.events, found)
-    parts["certificates"] = compare_certificates(layout, chain.events)
+    keys = compare_keys(layout, chain.events, expected_key)
+    parts["certificates"] = keys + compare_certificates(layout, chain.events)
     parts["stores"] = compare_stores(layout, chain.events)
     parts["registry"] = (
         _compare_registry(root, chain.events, found) if ask_registry else Verification(not_checked=(NOT_ASKED,))

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import base64
 import stat
 import subprocess
 from pathlib import Path
 
 import pytest
 
-from dlfd_ops.audit.keyring import Keyring, in_use_at
+from dlfd_ops.audit.keyring import Keyring, Rotation, in_use_at
 from dlfd_ops.audit.ledger import Ledger
 from dlfd_ops.audit.signing import SigningKey, read_public
 from dlfd_ops.errors import BadInput
+from dlfd_ops.files import create_secret
 
 A, B, C = (SigningKey(bytes([number]) * 32) for number in (1, 2, 3))
 
@@ -31,7 +33,10 @@ def test_first_use_makes_publishes_and_records_a_key(keyring: Keyring, tmp_path:
     assert (tmp_path / ".dlfd/.gitignore").read_text() == "*\n"
     assert read_public(tmp_path / f"audit/keys/{key.public.key_id}.pem") == key.public
     (event,) = Ledger(tmp_path / "audit/ledger.jsonl").events()
-    assert (event.kind, event.data) == ("signing_key", {"key_id": key.public.key_id, "replaces": None})
+    assert (event.kind, event.data) == (
+        "signing_key",
+        {"key_id": key.public.key_id, "replaces": None, "endorsement": None},
+    )
     assert key.seed.hex() not in repr(key)
 
 
@@ -49,6 +54,30 @@ def test_the_key_id_is_what_openssl_computes(tmp_path: Path) -> None:
     assert digest.stdout.split()[0].decode() == A.public.key_id
 
 
+def test_openssl_verifies_the_endorsement_of_a_successor(tmp_path: Path) -> None:
+    """An auditor follows from one key to the next without this package; for another successor it does not hold."""
+    files = {"key.pem": A.public.pem(), "signature": base64.b64decode(A.endorse(B.public.key_id))}
+    for name, successor in (("message", B), ("other", C)):
+        line = f"dlfd-ops signing key {successor.public.key_id} replaces {A.public.key_id}\n"
+        files[name] = line.encode()
+    for name, content in files.items():
+        (tmp_path / name).write_bytes(content)
+    verify = ["openssl", "pkeyutl", "-verify", "-pubin", "-inkey", "key.pem", "-rawin", "-sigfile", "signature", "-in"]
+    outcomes = [
+        subprocess.run([*verify, name], cwd=tmp_path, check=False, capture_output=True) for name in ("message", "other")
+    ]
+    assert [outcome.returncode == 0 for outcome in outcomes] == [True, False]
+
+
+@pytest.mark.parametrize(
+    "endorsement", ["", "no base64", "AAAA", A.endorse(C.public.key_id), B.endorse(B.public.key_id)]
+)
+def test_only_the_key_itself_endorses(endorsement: str) -> None:
+    """Another text, another successor or another signer is no endorsement."""
+    assert A.public.endorses(B.public.key_id, A.endorse(B.public.key_id))
+    assert not A.public.endorses(B.public.key_id, endorsement)
+
+
 def test_rotation_keeps_every_public_key(keyring: Keyring, tmp_path: Path) -> None:
     """The new key signs, the old public key stays, and the ledger says which one signed when."""
     first = keyring.signing_key()
@@ -58,6 +87,8 @@ def test_rotation_keeps_every_public_key(keyring: Keyring, tmp_path: Path) -> No
     assert set(keyring.public_keys()) == {first.public.key_id, second.public.key_id}
     events = Ledger(tmp_path / "audit/ledger.jsonl").events()
     assert [in_use_at(events, seq) for seq in (1, 2, 3)] == [None, rotation.replaces, rotation.key_id]
+    assert rotation.endorsed
+    assert first.public.endorses(rotation.key_id, events[-1].data["endorsement"])
 
 
 def test_a_rotation_killed_before_its_event_is_done_by_the_next(keyring: Keyring, tmp_path: Path) -> None:
@@ -89,11 +120,16 @@ def test_a_rotation_killed_after_its_event_is_completed(keyring: Keyring, tmp_pa
 
 
 def test_the_environment_holds_the_key(keyring: Keyring, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """From a variable or from the file that one names; rotating takes over the new one there, and never an old one."""
+    """From a variable or from the file that one names; rotating takes over the new one there, and never an old one.
+
+    The repository holds no file of the old one then: it is named, so that it can sign its successor.
+    """
     monkeypatch.setenv("DLFD_SIGNING_KEY", A.pem())
     assert keyring.signing_key() == A
+    old = tmp_path / "old.pem"
+    create_secret(old, A.pem())
     with pytest.raises(BadInput, match="the key in use"):
-        keyring.rotate()
+        keyring.rotate(old_key=old)
     monkeypatch.delenv("DLFD_SIGNING_KEY")
     secret = tmp_path / "mounted.pem"
     secret.write_text(B.pem())
@@ -101,24 +137,32 @@ def test_the_environment_holds_the_key(keyring: Keyring, tmp_path: Path, monkeyp
     monkeypatch.setenv("DLFD_SIGNING_KEY_FILE", str(secret))
     with pytest.raises(BadInput, match=f"key id {B.public.key_id} from DLFD_SIGNING_KEY_FILE"):
         keyring.signing_key()
-    assert keyring.rotate().key_id == B.public.key_id
+    with pytest.raises(BadInput, match="--old-key"):
+        keyring.rotate()
+    with pytest.raises(BadInput, match="the file of the signing key in use"):
+        keyring.rotate(old_key=secret)
+    assert keyring.rotate(old_key=old) == Rotation(B.public.key_id, A.public.key_id, endorsed=True)
     assert keyring.signing_key() == B
     assert not (tmp_path / ".dlfd/signing_key.pem").exists()
+    create_secret(tmp_path / "mounted_before.pem", B.pem())
     secret.write_text(A.pem())
     with pytest.raises(BadInput, match="replaced before"):
-        keyring.rotate()
+        keyring.rotate(old_key=tmp_path / "mounted_before.pem")
     monkeypatch.setenv("DLFD_SIGNING_KEY", C.pem())
     with pytest.raises(BadInput, match="one place"):
         keyring.signing_key()
 
 
 def test_a_lost_key_is_not_silently_replaced(keyring: Keyring, tmp_path: Path) -> None:
-    """A fresh clone without the private key stops and says what to do; rotating is the deliberate answer."""
+    """A fresh clone without the private key stops and says what to do; going without its signature is deliberate."""
     lost = keyring.signing_key()
     (tmp_path / ".dlfd/signing_key.pem").unlink()
     with pytest.raises(BadInput, match="must be at hand"):
         keyring.signing_key()
-    assert keyring.rotate().replaces == lost.public.key_id
+    with pytest.raises(BadInput, match="--lost"):
+        keyring.rotate()
+    rotation = keyring.rotate(lost=True)
+    assert (rotation.replaces, rotation.endorsed) == (lost.public.key_id, False)
     assert keyring.signing_key() != lost
 
 
