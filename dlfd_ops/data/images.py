@@ -37,10 +37,16 @@ class LabelledImages:
 
         The manifest's order is that of keyed hashes, so that they are as good as drawn.
         """
-        if len(self) <= count:
-            return self
-        rows = slice(count)
-        return LabelledImages(self.images[rows], self.targets[rows], self.sample_ids[rows], self.subject_keys[rows])
+        return self if len(self) <= count else self.rows(torch.arange(count))
+
+    def rows(self, chosen: Tensor) -> LabelledImages:
+        """Return the samples whose (K,) int64 row numbers are ``chosen``, in that order; the images in memory."""
+        return LabelledImages(
+            images=self.images[chosen],
+            targets=self.targets[chosen],
+            sample_ids=tuple(self.sample_ids[row] for row in chosen),
+            subject_keys=tuple(self.subject_keys[row] for row in chosen),
+        )
 
 
 def load_images(manifest: Manifest, labels: tuple[str, ...]) -> LabelledImages:

@@ -83,10 +83,5 @@ def _surely_harder(forget: Losses, validation: Losses) -> bool:
 def draw_images(data: LabelledImages, size: int, seed: int, device: torch.device) -> LabelledImages:
     """Return ``size`` images drawn with the seed, on the device; all of them where there are not more."""
     chosen = torch.randperm(len(data), generator=torch.Generator().manual_seed(seed))[:size]
-    return replace(
-        data,
-        images=data.images[chosen].to(device),
-        targets=data.targets[chosen],
-        sample_ids=tuple(data.sample_ids[index] for index in chosen),
-        subject_keys=tuple(data.subject_keys[index] for index in chosen),
-    )
+    drawn = data.rows(chosen)
+    return replace(drawn, images=drawn.images[:].to(device))

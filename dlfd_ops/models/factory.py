@@ -36,7 +36,7 @@ def call_factory(name: str, arguments: Mapping[str, Any]) -> nn.Module:
     function = _find(name)
     try:
         module = function(**arguments)
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise BadInput(
             f"the factory {name} must build the model",
             received=_said(error),
@@ -65,7 +65,7 @@ def factory_file(name: str) -> Path:
     _make_importable(top)
     try:
         spec = importlib.util.find_spec(module)
-    except Exception as error:  # the packages above the module are imported, and may fail in any way
+    except (Exception, SystemExit) as error:  # the packages above the module are imported, and may fail in any way
         raise _not_importable(module, _said(error)) from error
     if spec is None or spec.origin is None:
         raise _not_importable(module, "no such module")
@@ -77,7 +77,7 @@ def _find(name: str) -> Callable[..., object]:
     module, _, function = name.partition(":")
     try:
         found = getattr(import_module(module), function, None)
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise _not_importable(module, _said(error)) from error
     if not callable(found):
         raise BadInput(
@@ -113,5 +113,5 @@ def _not_importable(module: str, received: str) -> BadInput:
     )
 
 
-def _said(error: Exception) -> str:
+def _said(error: BaseException) -> str:
     return f"{type(error).__name__}: {error}"[:160]

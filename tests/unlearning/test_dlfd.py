@@ -71,15 +71,19 @@ def test_anchored_targets_lead_while_the_forgotten_are_easier_than_strangers(mak
 
 
 def test_anchored_targets_lead_no_further_while_nothing_is_pushed(make_case: Callable[..., Case]) -> None:
-    """Nor ever further than a bound, whatever the model does."""
+    """Nor ever further than a bound, whatever the model does: here it is sure of the forgotten, and rightly so."""
     case = make_case()
-    method = case.method("dlfd/anchored", anchored={"parity_gain": 1.0})
-    method._log_odds_of_easier = lambda model, said: 0.7  # type: ignore[attr-defined]
+    with torch.no_grad():
+        case.model.head.weight.mul_(50)
+        said = case.model.eval()(to_unit(case.forget.images[:])).logits
+    case.resources = replace(case.resources, forget=replace(case.forget, targets=said.argmax(dim=1)))
+    method = case.method("dlfd/anchored", anchored={"parity_gain": 0.15})
     led = []
-    for number, push in ((4, False), (8, True), (12, True), (16, True)):
+    for number, push in ((4, False), (8, True), (12, True), (16, True), (20, True), (24, True)):
         case.loss(method, case.model, number, push=push)
         led.append(float(method.state()["lowered"]))
-    assert led == [0.0, 0.7, 1.0, 1.0]
+    assert led[0] == 0 < led[1] < led[2]
+    assert led[-1] == AnchoredDlfd.farthest_lead
 
 
 def test_a_class_without_unseen_people_does_not_lead(make_case: Callable[..., Case]) -> None:
