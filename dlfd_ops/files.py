@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import stat
 import tempfile
 from collections.abc import Iterator
@@ -65,7 +66,8 @@ def replaced_folder(out: Path) -> Iterator[Path]:
 
 def leftovers(path: Path) -> list[Path]:
     """Return what killed runs left beside ``path`` while they replaced it, file or folder: its contents, old or new."""
-    return sorted(path.parent.glob(f".{path.name}.*.tmp"))
+    temporary = re.compile(rf"\.{re.escape(path.name)}\.[^.]+\.tmp")  # no dot: those of `<name>.dvc` are not its own
+    return sorted(other for other in path.parent.glob(".*.tmp") if temporary.fullmatch(other.name))
 
 
 def write_bytes(path: Path, content: bytes, *, mode: int = 0o644) -> None:

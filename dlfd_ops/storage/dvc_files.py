@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import re
 import shutil
+import stat
 import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -12,8 +13,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dlfd_ops.errors import BadInput
-from dlfd_ops.files import atomic_path, find_repository, parse_yaml, read_bounded, repository_top, write_text
-from dlfd_ops.storage.refusals import refusals
+from dlfd_ops.files import atomic_path, find_repository, leftovers, parse_yaml, read_bounded, repository_top, write_text
+from dlfd_ops.storage.refusals import refusals, unreadable_files
 
 if TYPE_CHECKING:
     from dvc.repo import Repo
@@ -57,17 +58,10 @@ def track(paths: Iterable[Path], root: Path) -> None:
     from dvc.repo import Repo, lock_repo
 
     targets = [(root / path).absolute() for path in paths]
-    try:
-        with refusals("add the files of the intake"), quiet(), Repo(str(repository_top(root))) as repo, lock_repo(repo):
-            _remove_empty([Path(repo.tmp_dir) / "rwlock", *(Path(f"{target}.dvc") for target in targets)])
-            repo.add([str(target) for target in targets], relink=False)
-    except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
-        # What DVC's own parsers let through; their text may quote the file.
-        raise BadInput(
-            "DVC must be able to read its files in this repository",
-            received=type(error).__name__,
-            remedy="see dvc status, restore that file from git, then run this again: it completes what is missing",
-        ) from error
+    top, part = str(repository_top(root)), "add the files of the intake"
+    with unreadable_files(), refusals(part), quiet(), Repo(top) as repo, lock_repo(repo):
+        _remove_empty([Path(repo.tmp_dir) / "rwlock", *(Path(f"{target}.dvc") for target in targets)])
+        repo.add([str(target) for target in targets], relink=False)
 
 
 def write_pointer(stage: Stage, repo: Repo) -> None:
@@ -85,7 +79,11 @@ def write_pointer(stage: Stage, repo: Repo) -> None:
     kind, pointer = SingleStageFile, Path(stage.path)
     if isinstance(stage, PipelineStage):
         kind, pointer = Lockfile, pointer.with_suffix(".lock")
-    with atomic_path(pointer) as temporary:
+    pointer = pointer.resolve()  # a link stays one
+    for left in leftovers(pointer):  # by a killed run: the repository is locked
+        left.unlink()
+    mode = stat.S_IMODE(pointer.stat().st_mode) if pointer.exists() else 0o644
+    with atomic_path(pointer, mode=mode) as temporary:
         if pointer.exists():
             shutil.copyfile(pointer, temporary)
         kind(repo, str(temporary), verify=False).dump(stage)

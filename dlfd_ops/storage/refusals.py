@@ -10,7 +10,7 @@ from pathlib import Path
 
 from dlfd_ops.errors import BadInput
 
-_PROCESS = re.compile(r'"pid":\s*(\d+)')
+_PROCESS = re.compile(r'"pid":\s*(\d+)\s*,')  # the comma: half a number is another one
 
 
 @contextmanager
@@ -24,7 +24,7 @@ def refusals(part: str) -> Iterator[None]:
         BadInput: DVC refuses.
     """
     from dvc.exceptions import DvcException
-    from dvc.utils.serialize import YAMLFileCorruptedError
+    from dvc.utils.serialize import ParseError
     from dvc.utils.strictyaml import YAMLValidationError
 
     waiting = "let a running dvc command end, then run this command again: it completes what is missing"
@@ -32,9 +32,26 @@ def refusals(part: str) -> Iterator[None]:
     try:
         yield
     except DvcException as error:
-        unreadable = isinstance(error, YAMLFileCorruptedError | YAMLValidationError)
+        unreadable = isinstance(error, ParseError | YAMLValidationError)
         raise BadInput(
             f"DVC must be able to {part}", received=str(error), remedy=restoring if unreadable else waiting
+        ) from error
+
+
+@contextmanager
+def unreadable_files() -> Iterator[None]:
+    """Turn what DVC's own parsers let through within the block into bad input; their text may quote the file.
+
+    Raises:
+        BadInput: DVC can't read one of its files.
+    """
+    try:
+        yield
+    except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
+        raise BadInput(
+            "DVC must be able to read its files in this repository",
+            received=type(error).__name__,
+            remedy="see dvc status, restore that file from git, then run this again: it completes what is missing",
         ) from error
 
 
@@ -63,7 +80,7 @@ def forget_killed_stages(folder: Path) -> None:
 def _alive(process: int) -> bool:
     try:
         os.kill(process, 0)
-    except ProcessLookupError:
+    except (ProcessLookupError, OverflowError):
         return False
     except PermissionError:
         return True

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from dlfd_ops.errors import BadInput
 from dlfd_ops.storage.dvc_files import quiet, require_repository, write_pointer
 from dlfd_ops.storage.objects import ObjectStore
-from dlfd_ops.storage.refusals import forget_killed_stages, refusals
+from dlfd_ops.storage.refusals import forget_killed_stages, refusals, unreadable_files
 
 if TYPE_CHECKING:
     from dvc.repo import Repo
@@ -230,6 +230,8 @@ def locked_repository(root: Path) -> Iterator[DvcRepository]:
     with refusals(_PART), quiet(), Repo(str(root)) as repo, lock_repo(repo):
         forget_killed_stages(Path(repo.tmp_dir))
         repository = DvcRepository(repo)
+        with unreadable_files():
+            repository.outputs()
         try:
             yield repository
         finally:

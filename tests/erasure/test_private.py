@@ -33,6 +33,12 @@ def test_a_folder_that_was_half_replaced_is_found(tmp_path: Path, place: str) ->
     assert [left.is_relative_to(folder) for folder in half_replaced(Layout(tmp_path))] == [True]
 
 
+def test_the_pointer_beside_a_folder_is_none_of_its_leftovers(tmp_path: Path) -> None:
+    """A run killed while it wrote ``models/parent.dvc`` leaves a file whose name begins like the folder's."""
+    write_text(tmp_path / "models/.parent.dvc.x.tmp", "outs: []")
+    assert half_replaced(Layout(tmp_path)) == []
+
+
 @pytest.mark.parametrize("name", [BAD_IMAGES_FILE, NEAR_FILE])
 def test_a_private_list_that_was_half_written_is_found(tmp_path: Path, name: Path) -> None:
     """It names raw files, as the list of an earlier run beside it does."""

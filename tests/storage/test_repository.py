@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import stat
 import subprocess
 from pathlib import Path
 
@@ -64,16 +65,44 @@ def test_a_pointer_is_replaced_and_never_written_into(repository: Path, name: st
     assert pointer.read_text() != before
 
 
-def test_a_pointer_that_cannot_be_read_is_bad_input(repository: Path) -> None:
-    """As a killed ``dvc repro`` leaves it; the message names the file and the remedy."""
-    (repository / "dvc.lock").write_text("schema: '2.0'\nstages:\n  copy:\n    cm")
-    with pytest.raises(BadInput, match=r"dvc\.lock.*restore that file from git"):
+def test_what_a_killed_run_left_beside_a_pointer_goes(repository: Path) -> None:
+    """It records what was there before."""
+    files = {path.name for path in repository.iterdir()}
+    for name in ("raw.txt.dvc", "dvc.lock"):
+        (repository / f".{name}.killed.tmp").write_bytes((repository / name).read_bytes())
+    take_out(repository)
+    assert {path.name for path in repository.iterdir()} == files
+
+
+@pytest.mark.parametrize(
+    "content",
+    [b"schema: '2.0'\nstages:\n  copy:\n    cm", b"schema: '2.0'\nstages:\n  copy: {cmd: 2020-99-99}\n", b"\xff"],
+    ids=["cut off", "an impossible date", "no text"],
+)
+def test_a_pointer_that_cannot_be_read_is_bad_input(repository: Path, content: bytes) -> None:
+    """As a killed ``dvc repro`` leaves it; the message names the remedy."""
+    (repository / "dvc.lock").write_bytes(content)
+    with pytest.raises(BadInput, match="restore that file from git") as caught:
         take_out(repository)
+    assert "\n" not in str(caught.value)
 
 
-@pytest.mark.parametrize("notes", ["", f'{{"write": {{"/a": {{"pid": {NOBODY}'])
+def test_a_pointer_keeps_its_mode_and_stays_a_link(repository: Path) -> None:
+    """What others may do with it is not ours to change."""
+    (repository / "dvc.lock").rename(repository / "elsewhere.lock")
+    (repository / "dvc.lock").symlink_to("elsewhere.lock")
+    (repository / "elsewhere.lock").chmod(0o664)
+    take_out(repository)
+    assert (repository / "dvc.lock").is_symlink()
+    assert stat.S_IMODE((repository / "elsewhere.lock").stat().st_mode) == 0o664
+
+
+@pytest.mark.parametrize(
+    "notes",
+    ["", f'{{"write": {{"/a": {{"pid": {NOBODY}', '{"write": {"/a": {"pid": 1', f'{{"pid": {10**20}, "cmd": ""}}'],
+)
 def test_what_a_killed_command_noted_does_not_stop_the_next(repository: Path, notes: str) -> None:
-    """Nothing at all, or half of it."""
+    """Nothing at all, half of it, half a number, or one that no process has."""
     (repository / ".dvc/tmp/rwlock").write_text(notes)
     take_out(repository)
 
