@@ -48,7 +48,7 @@ KINDS: dict[str, frozenset[str]] = {
         }
     ),
     "gated": frozenset({"model_name", "version", "passed", "rules"}),
-    "signing_key": frozenset({"key_id", "replaces", "endorsement"}),
+    "signing_key": frozenset({"key_id", "replaces", "endorsement", "acceptance"}),
     "certified": frozenset({"name", "digest", "key_id", "request_ids"}),
     "erased": frozenset(
         {

@@ -10,6 +10,7 @@ from typing import Literal, TypeVar
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
 
 from dlfd_ops.audit.chain import Event
+from dlfd_ops.audit.envelope import Hex64
 from dlfd_ops.errors import BadInput
 
 
@@ -119,12 +120,14 @@ class KeyInUse(Facts):
     Attributes:
         key_id: of it.
         replaces: the id of the key before; None for the first.
-        endorsement: that key's signature of this one; None for the first, and where that key was not at hand.
+        endorsement: that key's signature of the succession; None for the first, and where that key was not at hand.
+        acceptance: this key's own signature of it; None for the first.
     """
 
-    key_id: str
-    replaces: str | None
-    endorsement: str | None
+    key_id: Hex64
+    replaces: Hex64 | None
+    endorsement: str | None = None
+    acceptance: str | None = None
 
 
 class Certified(Facts):

@@ -39,7 +39,7 @@ class Rotation:
     Attributes:
         key_id: the key that signs from now on.
         replaces: the one before.
-        endorsed: whether the one before signed that it is replaced by this one.
+        endorsed: whether the one before signed it, too.
     """
 
     key_id: str
@@ -79,10 +79,10 @@ class Keyring:
                 raise BadInput(
                     "the key that signs certificates must be at hand",
                     received=f"no {self.source} for key id {current}",
-                    remedy=f"restore it from its backup; if it is lost: dlfd-ops key rotate ({_PAGE})",
+                    remedy=f"restore it from its backup; if it is lost: dlfd-ops key rotate --lost ({_PAGE})",
                 )
             if current is None:
-                self._enter(key, None, None)
+                self._enter(key)
             elif key.public.key_id != current:
                 raise BadInput(
                     "certificates must be signed with the repository's key",
@@ -95,9 +95,9 @@ class Keyring:
     def rotate(self, *, old_key: Path | None = None, lost: bool = False) -> Rotation:
         """Replace the key in use: by a new one, or by the other one that the environment holds.
 
-        The key that is replaced signs its successor, so whoever trusts it can follow. A rotation that was interrupted
-        is completed instead of starting a second one. The file of the private key that was replaced is gone; its public
-        key stays.
+        Both keys sign the succession, so whoever trusts one of them can follow to the other. A rotation that was
+        interrupted is completed instead of starting a second one. The file of the private key that was replaced is
+        gone; its public key stays.
 
         Args:
             old_key: file of the key in use, where it lies elsewhere than the repository keeps it.
@@ -116,16 +116,17 @@ class Keyring:
                 )
             if self._finish(current):
                 entered = _uses(self._ledger.events())[-1].data
-                return Rotation(current, str(entered["replaces"]), entered["endorsement"] is not None)
-            replaced = self._replaced(current, old_key)
+                return Rotation(current, str(entered["replaces"]), entered.get("endorsement") is not None)
+            self._check_unused(current)
+            replaced = self._replaced(current, old_key, lost=lost)
             if replaced is None and not lost:
                 raise BadInput(
                     "the signing key in use must sign the one that replaces it",
                     received=f"no private key of {current} at hand",
                     remedy="name its file with --old-key; if it is lost: --lost, and tell the auditors the new id",
                 )
-            key = self._successor(current)
-            self._enter(key, current, replaced)
+            key = self._successor()
+            self._succeed(key, current, replaced)
             self._finish(key.public.key_id)
             return Rotation(key.public.key_id, current, replaced is not None)
 
@@ -170,11 +171,17 @@ class Keyring:
             self._next.replace(self._file)
         return finishing
 
-    def _replaced(self, current: str, old_key: Path | None) -> SigningKey | None:
+    def _replaced(self, current: str, old_key: Path | None, *, lost: bool) -> SigningKey | None:
         """Return the private key in use from the file given or its own; None where it is not at hand."""
-        path = old_key or self._file
-        key = read_private(path) if old_key or path.exists() else None
-        if key is not None and key.public.key_id == current:
+        if old_key is None and not self._file.exists():
+            return None
+        try:
+            key = read_private(old_key or self._file)
+        except BadInput:
+            if old_key is None and lost:
+                return None
+            raise
+        if key.public.key_id == current:
             return key
         if old_key is None:
             return None
@@ -184,25 +191,34 @@ class Keyring:
             remedy=f"give that of the key id {current}",
         )
 
-    def _successor(self, current: str) -> SigningKey:
+    def _successor(self) -> SigningKey:
         key = key_from_environment()
         if key is None:
             create_secret(self._next, SigningKey.generate().pem())
             return read_private(self._next)
+        return key
+
+    def _check_unused(self, current: str) -> None:
+        """Check that the environment holds none of the keys that are or were in use."""
+        key = key_from_environment()
         used = {str(use.data["key_id"]) for use in _uses(self._ledger.events())}
-        if key.public.key_id in used:
+        if key is not None and key.public.key_id in used:
             raise BadInput(
                 f"{self.source} must hold a new key before the old one is replaced",
                 received="the key in use" if key.public.key_id == current else "a key that was replaced before",
                 remedy="make one with `openssl genpkey -algorithm ed25519`, and set it there",
             )
-        return key
 
-    def _enter(self, key: SigningKey, replaces: str | None, replaced: SigningKey | None) -> None:
+    def _succeed(self, key: SigningKey, current: str, replaced: SigningKey | None) -> None:
         key_id = key.public.key_id
-        endorsement = replaced.endorse(key_id) if replaced else None
+        endorsement = replaced.sign_succession(key_id=key_id, replaced=current) if replaced else None
+        acceptance = key.sign_succession(key_id=key_id, replaced=current)
+        self._enter(key, replaces=current, endorsement=endorsement, acceptance=acceptance)
+
+    def _enter(self, key: SigningKey, **succession: str | None) -> None:
+        facts = {"replaces": None, "endorsement": None, "acceptance": None}
         self._publish(key.public)
-        self._ledger.append("signing_key", {"key_id": key_id, "replaces": replaces, "endorsement": endorsement})
+        self._ledger.append("signing_key", {"key_id": key.public.key_id, **facts, **succession})
 
     def _publish(self, key: PublicKey) -> None:
         path = self._folder / f"{key.key_id}.pem"

@@ -58,13 +58,13 @@ class PublicKey:
         message = pae(PAYLOAD_TYPE, envelope.content)
         return any(self._made(signed.raw, message) for signed in envelope.signatures if signed.keyid == self.key_id)
 
-    def endorses(self, key_id: str, endorsement: str) -> bool:
-        """Return whether this key made the endorsement of another one, see :meth:`SigningKey.endorse`."""
+    def has_signed_succession(self, signature: str, *, key_id: str, replaced: str) -> bool:
+        """Return whether this key made the signature, in base64, of one key replacing another."""
         try:
-            signature = base64.b64decode(endorsement, validate=True)
+            raw = base64.b64decode(signature, validate=True)
         except (binascii.Error, ValueError):
             return False
-        return self._made(signature, _succession(key_id, self.key_id))
+        return self._made(raw, _succession(key_id, replaced))
 
     def _made(self, signature: bytes, message: bytes) -> bool:
         try:
@@ -101,9 +101,9 @@ class SigningKey:
         """Return the signed envelope of a statement; the same payload gives the same bytes."""
         return seal(payload, self.public.key_id, self._key().sign(pae(PAYLOAD_TYPE, payload)))
 
-    def endorse(self, key_id: str) -> str:
-        """Return this key's signature of the one that replaces it, in base64."""
-        return base64.b64encode(self._key().sign(_succession(key_id, self.public.key_id))).decode()
+    def sign_succession(self, *, key_id: str, replaced: str) -> str:
+        """Return this key's signature, in base64, of one key replacing another; it is one of the two."""
+        return base64.b64encode(self._key().sign(_succession(key_id, replaced))).decode()
 
     def pem(self) -> str:
         """Return the private key as PKCS #8 PEM: a secret."""
@@ -114,7 +114,7 @@ class SigningKey:
 
 
 def _succession(key_id: str, replaced: str) -> bytes:
-    """Return what a key signs of the one that replaces it: one line, which openssl verifies; no envelope begins so."""
+    """Return what both keys sign of a succession: one line, which openssl verifies; no envelope begins so."""
     return f"dlfd-ops signing key {key_id} replaces {replaced}\n".encode()
 
 

@@ -142,8 +142,8 @@ def _gated(data: Data) -> Told:
 
 
 def _signing_key(data: Data) -> Told:
-    signed = "which signed it" if data.get("endorsement") else "without its signature"
-    replaced = f"replaces {short(data.get('replaces'))}, {signed}" if data.get("replaces") else ""
+    endorsed = "" if data.get("endorsement") else ", without its signature"
+    replaced = f"replaces {short(data.get('replaces'))}{endorsed}" if data.get("replaces") else ""
     return f"Signing key {short(data.get('key_id'))} came into use", replaced
 
 

@@ -1,9 +1,11 @@
 """The command line: one thin command per workflow.
 
-Exit status: 0 done; 1 a check did not hold; 2 bad input. Each error is one line on standard error.
+Exit status: 0 done; 1 a check did not hold; 2 bad input. Errors and warnings are one line each, on standard error.
 """
 
 from __future__ import annotations
+
+import logging
 
 import click
 
@@ -22,6 +24,8 @@ from dlfd_ops.cli.request import request
 @click.version_option(__version__, prog_name="dlfd-ops")
 def main() -> None:
     """Make a face model forget the people who ask for it, and prove it."""
+    # Before MLflow is loaded: some of it sets the root logger to errors only, where nobody has configured it.
+    logging.basicConfig(level=logging.WARNING, format="warning: %(message)s")
 
 
 main.add_command(init)

@@ -29,8 +29,8 @@ def compare_keys(layout: Layout, events: Sequence[Event], expected_key: str | No
     Args:
         layout: of the repository.
         events: of the ledger.
-        expected_key: the id of a key that was had from the company; the key in use must be that one, or have followed
-            from it with the signature of every key that was replaced.
+        expected_key: the id of a key that was had from the company; it must be one of the keys, every key before it
+            accepted by its successor, and every key after it endorsed by its predecessor.
 
     Raises:
         BadInput: an event lacks a fact of its kind.
@@ -51,35 +51,52 @@ def compare_successions(events: Sequence[Event], keys: Mapping[str, PublicKey]) 
 
     Args:
         events: of the ledger.
-        keys: the public keys by their ids; of a key that is missing nothing is said.
+        keys: the public keys by their ids; what a missing one signed does not hold.
+
+    Raises:
+        BadInput: an event lacks a fact of its kind.
     """
     result, in_use = Verification(), None
     for _, fact in facts(events, "signing_key", KeyInUse):
-        what, replaced = f"{_file(fact.key_id)} succession", keys.get(fact.replaces or "")
+        what = f"{_file(fact.key_id)} succession"
         if fact.replaces != in_use:
             wrong = Finding(what, f"replaces {in_use or MISSING}", f"replaces {fact.replaces or MISSING}")
             result += Verification(findings=(wrong,))
-        elif in_use and fact.endorsement is None:
-            unsigned = f"{what}: {short(in_use)} did not sign it; ask the company by another way whether it is theirs"
-            result += Verification(not_checked=(unsigned,))
-        elif replaced and not replaced.endorses(fact.key_id, fact.endorsement or ""):
-            wrong = Finding(what, f"the signature of {in_use}", "another one")
-            result += Verification(findings=(wrong,))
+        elif in_use is not None:
+            for signer, signature in ((in_use, fact.endorsement), (fact.key_id, fact.acceptance)):
+                result += _compare_signature(what, fact, keys.get(signer), signer, signature)
         in_use = fact.key_id
     return result
 
 
+def _compare_signature(
+    what: str, fact: KeyInUse, key: PublicKey | None, signer: str, signature: str | None
+) -> Verification:
+    if signature is None:
+        unsigned = f"{what}: {short(signer)} did not sign it; ask the company by another way whether the key is theirs"
+        return Verification(not_checked=(unsigned,))
+    if key and key.has_signed_succession(signature, key_id=fact.key_id, replaced=fact.replaces or ""):
+        return Verification()
+    return Verification(findings=(Finding(what, f"the signature of {signer}", "none that holds"),))
+
+
 def _compare_expected(events: Sequence[Event], expected_key: str) -> Verification:
-    """Check that a key is in use, or every key that came after it was signed by the one before."""
-    what, wanted = "signing key in use", f"{expected_key}, or one that follows from it by signatures"
+    """Check that the key can be followed to every other one: backwards by acceptances, forwards by endorsements.
+
+    Whoever holds a key can endorse any other one, also the company's: that says nothing about who came before it.
+    """
     uses = [fact for _, fact in facts(events, "signing_key", KeyInUse)]
     ids = [fact.key_id for fact in uses]
+    what = "signing keys"
     if expected_key not in ids:
-        found = ids[-1] if ids else MISSING
-    else:
-        later = uses[ids.index(expected_key) + 1 :]
-        found = next((f"{fact.key_id}, unsigned" for fact in later if fact.endorsement is None), "")
-    return Verification(findings=(Finding(what, wanted, found),) if found else (), checked=(what,))
+        found = Finding(what, expected_key, ", ".join(ids) or MISSING)
+        return Verification(findings=(found,), checked=(what,))
+    place = ids.index(expected_key)
+    unsigned = [fact.key_id for fact in uses[1 : place + 1] if fact.acceptance is None]
+    unsigned += [fact.key_id for fact in uses[place + 1 :] if fact.endorsement is None]
+    wanted = f"each signed on the way from or to {expected_key}"
+    findings = tuple(Finding(what, wanted, f"{key_id}, which is not") for key_id in unsigned)
+    return Verification(findings=findings, checked=(what,))
 
 
 def _file(key_id: str) -> str:

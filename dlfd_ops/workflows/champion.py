@@ -6,6 +6,7 @@ Whoever is interrupted in between runs the command again: what stands already st
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -29,6 +30,7 @@ from dlfd_ops.workflows.layout import Layout
 
 LOCK = "champion"
 SHOWN_REQUESTS = 20
+_LOGGER = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -122,11 +124,15 @@ class Champion:
     def check_certified(self, version: int) -> None:
         """Check that a version's verdict is the one that was signed: a line of the ledger is written without a key.
 
+        A signing key that came in without the signature of the one before it is told in a warning.
+
         Raises:
             CheckFailed: its certificate is missing, or says something else.
         """
-        findings = compare_certificate(self.layout, self.ledger.events(), self.model_name, version).findings
-        if findings:
+        outcome = compare_certificate(self.layout, self.ledger.events(), self.model_name, version)
+        for line in outcome.not_checked:
+            _LOGGER.warning("not checked: %s", line)
+        if findings := outcome.findings:
             raise CheckFailed(
                 f"the certificate of version {version} of {self.model_name} must say what the ledger says",
                 received=str(findings[0]),

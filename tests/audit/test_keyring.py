@@ -35,7 +35,7 @@ def test_first_use_makes_publishes_and_records_a_key(keyring: Keyring, tmp_path:
     (event,) = Ledger(tmp_path / "audit/ledger.jsonl").events()
     assert (event.kind, event.data) == (
         "signing_key",
-        {"key_id": key.public.key_id, "replaces": None, "endorsement": None},
+        {"key_id": key.public.key_id, "replaces": None, "endorsement": None, "acceptance": None},
     )
     assert key.seed.hex() not in repr(key)
 
@@ -54,9 +54,14 @@ def test_the_key_id_is_what_openssl_computes(tmp_path: Path) -> None:
     assert digest.stdout.split()[0].decode() == A.public.key_id
 
 
-def test_openssl_verifies_the_endorsement_of_a_successor(tmp_path: Path) -> None:
+def signed(signer: SigningKey, successor: SigningKey = B) -> str:
+    """Return a signature of A being replaced."""
+    return signer.sign_succession(key_id=successor.public.key_id, replaced=A.public.key_id)
+
+
+def test_openssl_verifies_the_signature_of_a_succession(tmp_path: Path) -> None:
     """An auditor follows from one key to the next without this package; for another successor it does not hold."""
-    files = {"key.pem": A.public.pem(), "signature": base64.b64decode(A.endorse(B.public.key_id))}
+    files = {"key.pem": A.public.pem(), "signature": base64.b64decode(signed(A))}
     for name, successor in (("message", B), ("other", C)):
         line = f"dlfd-ops signing key {successor.public.key_id} replaces {A.public.key_id}\n"
         files[name] = line.encode()
@@ -69,13 +74,12 @@ def test_openssl_verifies_the_endorsement_of_a_successor(tmp_path: Path) -> None
     assert [outcome.returncode == 0 for outcome in outcomes] == [True, False]
 
 
-@pytest.mark.parametrize(
-    "endorsement", ["", "no base64", "AAAA", A.endorse(C.public.key_id), B.endorse(B.public.key_id)]
-)
+@pytest.mark.parametrize("endorsement", ["", "no base64", "AAAA", signed(A, C), signed(B)])
 def test_only_the_key_itself_endorses(endorsement: str) -> None:
     """Another text, another successor or another signer is no endorsement."""
-    assert A.public.endorses(B.public.key_id, A.endorse(B.public.key_id))
-    assert not A.public.endorses(B.public.key_id, endorsement)
+    said = {"key_id": B.public.key_id, "replaced": A.public.key_id}
+    assert A.public.has_signed_succession(signed(A), **said)
+    assert not A.public.has_signed_succession(endorsement, **said)
 
 
 def test_rotation_keeps_every_public_key(keyring: Keyring, tmp_path: Path) -> None:
@@ -88,7 +92,9 @@ def test_rotation_keeps_every_public_key(keyring: Keyring, tmp_path: Path) -> No
     events = Ledger(tmp_path / "audit/ledger.jsonl").events()
     assert [in_use_at(events, seq) for seq in (1, 2, 3)] == [None, rotation.replaces, rotation.key_id]
     assert rotation.endorsed
-    assert first.public.endorses(rotation.key_id, events[-1].data["endorsement"])
+    said = {"key_id": rotation.key_id, "replaced": rotation.replaces}
+    assert first.public.has_signed_succession(events[-1].data["endorsement"], **said)
+    assert second.public.has_signed_succession(events[-1].data["acceptance"], **said)
 
 
 def test_a_rotation_killed_before_its_event_is_done_by_the_next(keyring: Keyring, tmp_path: Path) -> None:
@@ -144,6 +150,8 @@ def test_the_environment_holds_the_key(keyring: Keyring, tmp_path: Path, monkeyp
     assert keyring.rotate(old_key=old) == Rotation(B.public.key_id, A.public.key_id, endorsed=True)
     assert keyring.signing_key() == B
     assert not (tmp_path / ".dlfd/signing_key.pem").exists()
+    with pytest.raises(BadInput, match="the key in use"):
+        keyring.rotate()
     create_secret(tmp_path / "mounted_before.pem", B.pem())
     secret.write_text(A.pem())
     with pytest.raises(BadInput, match="replaced before"):
@@ -164,6 +172,15 @@ def test_a_lost_key_is_not_silently_replaced(keyring: Keyring, tmp_path: Path) -
     rotation = keyring.rotate(lost=True)
     assert (rotation.replaces, rotation.endorsed) == (lost.public.key_id, False)
     assert keyring.signing_key() != lost
+
+
+def test_a_damaged_key_is_a_lost_one(keyring: Keyring, tmp_path: Path) -> None:
+    """It cannot sign; that it goes is said on purpose."""
+    keyring.signing_key()
+    (tmp_path / ".dlfd/signing_key.pem").write_text("damaged")
+    with pytest.raises(BadInput, match="Ed25519"):
+        keyring.rotate()
+    assert not keyring.rotate(lost=True).endorsed
 
 
 @pytest.mark.parametrize(

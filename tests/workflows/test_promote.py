@@ -16,7 +16,9 @@ import pytest
 from click.testing import CliRunner, Result
 from mlflow import MlflowClient
 
+from dlfd_ops.audit.keyring import SIGNING_KEY_FILE, Keyring
 from dlfd_ops.audit.ledger import Ledger
+from dlfd_ops.audit.signing import SigningKey
 from dlfd_ops.cli import main
 from dlfd_ops.deletion.erasure import INTENT_FILE
 from dlfd_ops.errors import BadInput, CheckFailed
@@ -114,6 +116,37 @@ def test_a_verdict_that_nobody_certified_is_not_rolled_back_to(redone: Lineage) 
     with pytest.raises(CheckFailed, match=r"certificate of version 3 .* must say what the ledger says"):
         rollback(PARAMS, redone.root)
     assert redone.aliases["champion"] == 5
+
+
+def test_a_signing_key_that_took_the_place_of_another_promotes_nothing(lineage: Lineage) -> None:
+    """Its endorsement is by another key; taking the public key away that it should be by does not help."""
+    stranger, current = SigningKey(bytes(32)), Keyring(lineage.root, lineage.ledger).signing_key().public.key_id
+    said = {"key_id": stranger.public.key_id, "replaced": current}
+    signed = stranger.sign_succession(**said)
+    facts = {"key_id": said["key_id"], "replaces": current, "endorsement": signed, "acceptance": signed}
+    (lineage.root / f"audit/keys/{stranger.public.key_id}.pem").write_bytes(stranger.public.pem())
+    lineage.ledger.append("signing_key", facts)
+    for reason in ("succession: expected the signature of", "the signature of a known key"):
+        with pytest.raises(CheckFailed, match=reason):
+            promote(PARAMS, lineage.root, version=3)
+        (lineage.root / f"audit/keys/{current}.pem").unlink(missing_ok=True)
+    assert lineage.moves() == []
+
+
+def test_a_signing_key_without_the_signature_of_the_one_before_is_told(lineage: Lineage) -> None:
+    """The key before it was lost: nobody can tell from the ledger whose the new one is.
+
+    In a process of its own: MLflow sets the root logger to errors only, and the warning must be seen all the same.
+    """
+    keyring = Keyring(lineage.root, lineage.ledger)
+    keyring.signing_key()
+    (lineage.root / SIGNING_KEY_FILE).unlink()
+    keyring.rotate(lost=True)
+    shutil.copyfile(Path(__file__).parents[2] / "params.yaml", lineage.root / "params.yaml")
+    command = [sys.executable, "-c", "from dlfd_ops.cli import main; main()", "promote", "--version", "3"]
+    done = subprocess.run(command, cwd=lineage.root, check=True, capture_output=True, text=True)
+    assert "serves now" in done.stdout
+    assert [line for line in done.stderr.splitlines() if line.startswith("warning: not checked: audit/keys/")]
 
 
 def test_force_is_recorded_and_shows_red(lineage: Lineage) -> None:
