@@ -29,8 +29,8 @@ _IGNORED = """\
 # The retrained model: a yardstick, kept by nobody
 /models/retrained/
 /plots/retraining.csv
-# Left by a prepare stage that was killed
-.prepared.*.tmp/
+# Left by a run that was killed
+.*.tmp
 """
 
 
