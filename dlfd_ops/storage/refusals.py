@@ -10,7 +10,7 @@ from pathlib import Path
 
 from dlfd_ops.errors import BadInput
 
-_PROCESS = re.compile(r'"pid":\s*(\d+)\s*,')  # the comma: half a number is another one
+_PROCESS = re.compile(r'"pid":\s*(\d{1,10})\s*,')  # the comma: half a number is another one
 
 
 @contextmanager
@@ -67,7 +67,7 @@ def forget_killed_stages(folder: Path) -> None:
         BadInput: a process that is noted there is alive.
     """
     notes = folder / "rwlock"
-    text = notes.read_text() if notes.exists() else ""
+    text = notes.read_text(errors="replace") if notes.exists() else ""
     if any(_alive(int(process)) for process in _PROCESS.findall(text)):
         raise BadInput(
             "no stage may run while data are erased",

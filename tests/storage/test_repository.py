@@ -99,11 +99,18 @@ def test_a_pointer_keeps_its_mode_and_stays_a_link(repository: Path) -> None:
 
 @pytest.mark.parametrize(
     "notes",
-    ["", f'{{"write": {{"/a": {{"pid": {NOBODY}', '{"write": {"/a": {"pid": 1', f'{{"pid": {10**20}, "cmd": ""}}'],
+    [
+        "",
+        f'{{"write": {{"/a": {{"pid": {NOBODY}',
+        '{"write": {"/a": {"pid": 1',
+        '{"pid": 1' + "0" * 5000 + ', "cmd": ""}',
+        "\udcff",
+    ],
+    ids=["nothing", "half", "half a number", "no process's", "no text"],
 )
 def test_what_a_killed_command_noted_does_not_stop_the_next(repository: Path, notes: str) -> None:
-    """Nothing at all, half of it, half a number, or one that no process has."""
-    (repository / ".dvc/tmp/rwlock").write_text(notes)
+    """Nothing at all, half of it, half a number, one that no process has, or no text."""
+    (repository / ".dvc/tmp/rwlock").write_text(notes, errors="surrogateescape")
     take_out(repository)
 
 
