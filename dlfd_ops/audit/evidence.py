@@ -377,9 +377,10 @@ def lineage(weights_digest: str, unlearned: Mapping[str, Unlearned]) -> tuple[st
         weights_digest: where to begin.
         unlearned: digest of the weights -> the unlearning that made them.
     """
-    line = [weights_digest]
-    while (made := unlearned.get(line[-1])) and made.parent_weights_digest not in line:
-        line.append(made.parent_weights_digest)
+    line = {weights_digest: None}  # in order, and quick to look up: lines get long, and every version has one
+    while (made := unlearned.get(weights_digest)) and made.parent_weights_digest not in line:
+        weights_digest = made.parent_weights_digest
+        line[weights_digest] = None
     return tuple(line)
 
 
