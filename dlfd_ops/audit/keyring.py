@@ -117,7 +117,7 @@ class Keyring:
             if self._finish(current):
                 entered = _uses(self._ledger.events())[-1].data
                 return Rotation(current, str(entered["replaces"]), entered.get("endorsement") is not None)
-            self._check_unused(current)
+            given = self._given(current)
             replaced = self._replaced(current, old_key, lost=lost)
             if replaced is None and not lost:
                 raise BadInput(
@@ -125,7 +125,7 @@ class Keyring:
                     received=f"no private key of {current} at hand",
                     remedy="name its file with --old-key; if it is lost: --lost, and tell the auditors the new id",
                 )
-            key = self._successor()
+            key = given or self._made()
             self._succeed(key, current, replaced)
             self._finish(key.public.key_id)
             return Rotation(key.public.key_id, current, replaced is not None)
@@ -191,15 +191,13 @@ class Keyring:
             remedy=f"give that of the key id {current}",
         )
 
-    def _successor(self) -> SigningKey:
-        key = key_from_environment()
-        if key is None:
-            create_secret(self._next, SigningKey.generate().pem())
-            return read_private(self._next)
-        return key
+    def _made(self) -> SigningKey:
+        """Return a new private key, or the one that an interrupted rotation made; its file waits for its event."""
+        create_secret(self._next, SigningKey.generate().pem())
+        return read_private(self._next)
 
-    def _check_unused(self, current: str) -> None:
-        """Check that the environment holds none of the keys that are or were in use."""
+    def _given(self, current: str) -> SigningKey | None:
+        """Return the key of the environment, if there is one: none that is or was in use."""
         key = key_from_environment()
         used = {str(use.data["key_id"]) for use in _uses(self._ledger.events())}
         if key is not None and key.public.key_id in used:
@@ -208,6 +206,7 @@ class Keyring:
                 received="the key in use" if key.public.key_id == current else "a key that was replaced before",
                 remedy="make one with `openssl genpkey -algorithm ed25519`, and set it there",
             )
+        return key
 
     def _succeed(self, key: SigningKey, current: str, replaced: SigningKey | None) -> None:
         key_id = key.public.key_id

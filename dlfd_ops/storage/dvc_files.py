@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from dlfd_ops.errors import BadInput
 from dlfd_ops.files import atomic_path, find_repository, leftovers, parse_yaml, read_bounded, repository_top, write_text
-from dlfd_ops.storage.refusals import refusals, unreadable_files
+from dlfd_ops.storage.refusals import forget_killed_stages, refusals, unreadable_files
 
 if TYPE_CHECKING:
     from dvc.repo import Repo
@@ -60,7 +60,8 @@ def track(paths: Iterable[Path], root: Path) -> None:
     targets = [(root / path).absolute() for path in paths]
     top, part = str(repository_top(root)), "add the files of the intake"
     with unreadable_files(), refusals(part), quiet(), Repo(top) as repo, lock_repo(repo):
-        _remove_empty([Path(repo.tmp_dir) / "rwlock", *(Path(f"{target}.dvc") for target in targets)])
+        forget_killed_stages(Path(repo.tmp_dir))
+        _remove_empty(Path(f"{target}.dvc") for target in targets)
         repo.add([str(target) for target in targets], relink=False)
 
 

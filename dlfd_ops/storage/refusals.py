@@ -55,7 +55,7 @@ def unreadable_files() -> Iterator[None]:
         ) from error
 
 
-def forget_killed_stages(folder: Path) -> None:
+def forget_killed_stages(folder: Path) -> bool:
     """Remove the notes of commands that were killed: DVC writes them in place, and refuses to read half of them.
 
     DVC lets go of its lock while a stage's command runs; what that reads and writes is noted beside the lock.
@@ -63,18 +63,15 @@ def forget_killed_stages(folder: Path) -> None:
     Args:
         folder: for DVC's temporary files. The lock in it is held.
 
-    Raises:
-        BadInput: a process that is noted there is alive.
+    Returns:
+        Whether a process that is noted there is alive; its notes stay.
     """
     notes = folder / "rwlock"
     text = notes.read_text(errors="replace") if notes.exists() else ""
     if any(_alive(int(process)) for process in _PROCESS.findall(text)):
-        raise BadInput(
-            "no stage may run while data are erased",
-            received="a running dvc command",
-            remedy="let it end, then run this command again",
-        )
+        return True
     notes.unlink(missing_ok=True)
+    return False
 
 
 def _alive(process: int) -> bool:

@@ -222,16 +222,21 @@ def locked_repository(root: Path) -> Iterator[DvcRepository]:
     """Open the DVC repository at ``root`` and hold DVC's own lock on it.
 
     Raises:
-        BadInput: it is no DVC repository, or DVC is at work in it.
+        BadInput: it is no DVC repository, DVC is at work in it, or it cannot read one of its files.
     """
     require_repository(root)
     from dvc.repo import Repo, lock_repo
 
     with refusals(_PART), quiet(), Repo(str(root)) as repo, lock_repo(repo):
-        forget_killed_stages(Path(repo.tmp_dir))
+        if forget_killed_stages(Path(repo.tmp_dir)):
+            raise BadInput(
+                "no stage may run while data are erased",
+                received="a running dvc command",
+                remedy="let it end, then run this command again",
+            )
         repository = DvcRepository(repo)
         with unreadable_files():
-            repository.outputs()
+            repository.outputs()  # reads every pointer, which DVC does once
         try:
             yield repository
         finally:

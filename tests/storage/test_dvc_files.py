@@ -50,12 +50,13 @@ def test_the_file_itself_is_never_touched(repository: Path) -> None:
     assert (after.st_ino, after.st_mtime_ns, after.st_nlink) == (before.st_ino, before.st_mtime_ns, 1)
 
 
-def test_what_a_killed_run_left_empty_is_mended(repository: Path) -> None:
-    """An empty lock file of DVC or an empty pointer does not stop the next run."""
+@pytest.mark.parametrize("notes", ["", '{"write": {"/a": {"pid": 1'])
+def test_what_a_killed_run_left_half_written_is_mended(repository: Path, notes: str) -> None:
+    """An empty pointer, or a lock file of DVC that is empty or cut off, does not stop the next run."""
     track([FILE], repository)
     pointer = (repository / "deletion/requests.csv.dvc").read_text()
     (repository / "deletion/requests.csv.dvc").write_text("")
-    (repository / ".dvc/tmp/rwlock").write_text("")
+    (repository / ".dvc/tmp/rwlock").write_text(notes)
     track([FILE], repository)
     assert (repository / "deletion/requests.csv.dvc").read_text() == pointer
 
