@@ -12,7 +12,8 @@ from pydantic import ValidationError
 
 from dlfd_ops.audit.certificates import Signed, recorded_digest, version_certificate
 from dlfd_ops.audit.chain import Event
-from dlfd_ops.audit.evidence import Erased, VersionEvidence, facts
+from dlfd_ops.audit.evidence import VersionEvidence
+from dlfd_ops.audit.facts import Erased, facts
 from dlfd_ops.audit.statement import (
     DataVersion,
     Erasure,

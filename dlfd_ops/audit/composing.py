@@ -10,17 +10,8 @@ from datetime import date
 from dlfd_ops.audit.chain import GENESIS, Event
 from dlfd_ops.audit.dossier import Dossier, RequestRow, dossier
 from dlfd_ops.audit.erasures import erasure_rows
-from dlfd_ops.audit.evidence import (
-    Evaluated,
-    Receipt,
-    Resolved,
-    VersionEvidence,
-    check_facts,
-    facts,
-    version_in_use,
-    versions,
-    weights_gone,
-)
+from dlfd_ops.audit.evidence import VersionEvidence, version_in_use, versions, weights_gone
+from dlfd_ops.audit.facts import Evaluated, Receipt, Resolved, check_facts, facts
 from dlfd_ops.audit.figures import Losses, loss_figure
 from dlfd_ops.audit.lineage import Place, Places, VersionNode, lineage
 from dlfd_ops.audit.numbers import Metrics, gate_verdict, number_rows

@@ -6,7 +6,8 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from dlfd_ops.audit.chain import Event
-from dlfd_ops.audit.evidence import Erased, Registered, Resolved, Unlearned, VersionEvidence, facts, versions
+from dlfd_ops.audit.evidence import VersionEvidence, versions
+from dlfd_ops.audit.facts import Erased, Registered, Resolved, Unlearned, facts
 from dlfd_ops.audit.timeline import printable
 from dlfd_ops.audit.verification import FORGET_LIST, LEDGER, PINNED, Finding, Found, Verification, closed_requests
 from dlfd_ops.errors import CheckFailed

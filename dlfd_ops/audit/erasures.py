@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from pydantic import BaseModel, ConfigDict
 
 from dlfd_ops.audit.chain import Event
-from dlfd_ops.audit.evidence import Erased, facts
+from dlfd_ops.audit.facts import Erased, facts
 from dlfd_ops.audit.timeline import printable
 from dlfd_ops.deletion.erasure import Receipt
 

@@ -119,12 +119,6 @@ class Keyring:
                 return Rotation(current, str(entered["replaces"]), entered.get("endorsement") is not None)
             given = self._given(current)
             replaced = self._replaced(current, old_key, lost=lost)
-            if replaced is None and not lost:
-                raise BadInput(
-                    "the signing key in use must sign the one that replaces it",
-                    received=f"no private key of {current} at hand",
-                    remedy="name its file with --old-key; if it is lost: --lost, and tell the auditors the new id",
-                )
             key = given or self._made()
             self._succeed(key, current, replaced)
             self._finish(key.public.key_id)
@@ -172,24 +166,36 @@ class Keyring:
         return finishing
 
     def _replaced(self, current: str, old_key: Path | None, *, lost: bool) -> SigningKey | None:
-        """Return the private key in use from the file given or its own; None where it is not at hand."""
-        if old_key is None and not self._file.exists():
-            return None
-        try:
-            key = read_private(old_key or self._file)
-        except BadInput:
-            if old_key is None and lost:
-                return None
-            raise
-        if key.public.key_id == current:
+        """Return the private key in use, which is to sign its successor; None where it is lost."""
+        key = self._at_hand(old_key, lost=lost)
+        if key is not None and key.public.key_id == current:
             return key
-        if old_key is None:
+        if old_key is not None:
+            raise BadInput(
+                "--old-key must be the file of the signing key in use",
+                received="another key (not shown)",
+                remedy=f"give that of the key id {current}",
+            )
+        if lost:
             return None
         raise BadInput(
-            "--old-key must be the file of the signing key in use",
-            received="another key (not shown)",
-            remedy=f"give that of the key id {current}",
+            "the signing key in use must sign the one that replaces it",
+            received=f"no private key of {current} at hand",
+            remedy="name its file with --old-key; if it is lost: --lost, and tell the auditors the new id",
         )
+
+    def _at_hand(self, old_key: Path | None, *, lost: bool) -> SigningKey | None:
+        """Return the private key in the file given or in the repository's own, whichever key it is."""
+        if old_key is not None:
+            return read_private(old_key)
+        if not self._file.exists():
+            return None
+        try:
+            return read_private(self._file)
+        except BadInput:
+            if lost:
+                return None
+            raise
 
     def _made(self) -> SigningKey:
         """Return a new private key, or the one that an interrupted rotation made; its file waits for its event."""

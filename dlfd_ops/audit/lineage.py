@@ -11,7 +11,8 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
-from dlfd_ops.audit.evidence import Receipt, VersionEvidence
+from dlfd_ops.audit.evidence import VersionEvidence
+from dlfd_ops.audit.facts import Receipt
 from dlfd_ops.audit.timeline import printable
 
 Place = Literal["serving", "candidate", "archived", "deleted", "registered"]

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from pydantic import BaseModel, ConfigDict
 
-from dlfd_ops.audit.evidence import Gated
+from dlfd_ops.audit.facts import Gated
 from dlfd_ops.audit.timeline import printable
 from dlfd_ops.evaluation.intervals import HIGH, LOW, is_interval_end
 

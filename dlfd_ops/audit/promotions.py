@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pydantic import BaseModel, ConfigDict
 
 from dlfd_ops.audit.chain import Event
-from dlfd_ops.audit.evidence import Move, Promoted
+from dlfd_ops.audit.facts import Move, Promoted
 from dlfd_ops.audit.serving import moves
 from dlfd_ops.audit.timeline import printable
 

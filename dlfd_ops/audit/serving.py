@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from dlfd_ops.audit.chain import Event
-from dlfd_ops.audit.evidence import MOVES, Move, RolledBack, VersionEvidence, facts, versions
+from dlfd_ops.audit.evidence import VersionEvidence, versions
+from dlfd_ops.audit.facts import MOVES, Move, RolledBack, facts
 from dlfd_ops.audit.lineage import forgotten, lineage
 from dlfd_ops.deletion.status import request_statuses
 

@@ -15,18 +15,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from dlfd_ops.audit.chain import Event, Problem
-from dlfd_ops.audit.evidence import (
-    Erased,
-    Evaluated,
-    Receipt,
-    Resolved,
-    Unlearned,
-    VersionEvidence,
-    facts,
-    lineage,
-    version_in_use,
-    versions,
-)
+from dlfd_ops.audit.evidence import VersionEvidence, lineage, version_in_use, versions
+from dlfd_ops.audit.facts import Erased, Evaluated, Receipt, Resolved, Unlearned, facts
 from dlfd_ops.audit.timeline import printable
 from dlfd_ops.deletion.parent import Parent
 from dlfd_ops.deletion.requests import DeletionRequest

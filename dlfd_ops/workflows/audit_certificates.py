@@ -9,7 +9,8 @@ from typing import Any
 from dlfd_ops.audit.certificates import CERTIFICATES, Signed, read_signed, version_certificate
 from dlfd_ops.audit.certifying import SERVED_FILE, model_statement, registration_of, request_statement
 from dlfd_ops.audit.chain import Event
-from dlfd_ops.audit.evidence import Certified, VersionEvidence, versions, weights_gone
+from dlfd_ops.audit.evidence import VersionEvidence, versions, weights_gone
+from dlfd_ops.audit.facts import Certified
 from dlfd_ops.audit.keyring import in_use_at
 from dlfd_ops.audit.signing import PublicKey
 from dlfd_ops.audit.statement import ModelStatement, RequestStatement

@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 from pydantic import ValidationError
 
 from dlfd_ops.audit import verification
-from dlfd_ops.audit.evidence import Receipt
+from dlfd_ops.audit.facts import Receipt
 from dlfd_ops.audit.ledger import Ledger
 from dlfd_ops.audit.verification import Found
 from dlfd_ops.data.manifest import read_manifest

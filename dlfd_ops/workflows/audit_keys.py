@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from dlfd_ops.audit.chain import Event
-from dlfd_ops.audit.evidence import KeyInUse, facts
+from dlfd_ops.audit.facts import KeyInUse, facts
 from dlfd_ops.audit.keyring import PUBLIC_KEYS, Keyring
 from dlfd_ops.audit.ledger import Ledger
 from dlfd_ops.audit.signing import PublicKey

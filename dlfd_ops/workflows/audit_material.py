@@ -9,7 +9,8 @@ from pathlib import Path
 from dlfd_ops.audit.chain import GENESIS, Event
 from dlfd_ops.audit.composing import Material
 from dlfd_ops.audit.coverage import compare_coverage
-from dlfd_ops.audit.evidence import VersionEvidence, check_facts, version_in_use, versions
+from dlfd_ops.audit.evidence import VersionEvidence, version_in_use, versions
+from dlfd_ops.audit.facts import check_facts
 from dlfd_ops.audit.lineage import Place
 from dlfd_ops.audit.stores import Photos
 from dlfd_ops.audit.verification import LEDGER, Finding, Found, Verification, compare_chain, compare_files

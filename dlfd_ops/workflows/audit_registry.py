@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Container, Mapping, Sequence
 from pathlib import Path
 
-from dlfd_ops.audit.evidence import Receipt, VersionEvidence
+from dlfd_ops.audit.evidence import VersionEvidence
+from dlfd_ops.audit.facts import Receipt
 from dlfd_ops.audit.timeline import printable
 from dlfd_ops.audit.verification import Finding, Verification, compare_version
 from dlfd_ops.tracking.registry import join_ids, registration_key

@@ -6,8 +6,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from dlfd_ops.audit.chain import Event
-from dlfd_ops.audit.evidence import Erased, VersionEvidence, facts, weights_gone
-from dlfd_ops.audit.evidence import Receipt as Registration
+from dlfd_ops.audit.evidence import VersionEvidence, weights_gone
+from dlfd_ops.audit.facts import Erased, facts
+from dlfd_ops.audit.facts import Receipt as Registration
 from dlfd_ops.audit.verification import MISSING, Finding, Verification
 from dlfd_ops.data.manifest import read_manifest
 from dlfd_ops.deletion.erasure import PREPARED, Receipt, read_receipt, receipt_path

@@ -14,7 +14,7 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from dlfd_ops.audit.chain import Event
-from dlfd_ops.audit.evidence import check_facts
+from dlfd_ops.audit.facts import check_facts
 from dlfd_ops.audit.ledger import Ledger
 from dlfd_ops.audit.timeline import printable
 from dlfd_ops.deletion.parent import (

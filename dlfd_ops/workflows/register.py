@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Literal
 
 from dlfd_ops.audit.coverage import check_coverage
-from dlfd_ops.audit.evidence import Receipt, versions
+from dlfd_ops.audit.evidence import versions
+from dlfd_ops.audit.facts import Receipt
 from dlfd_ops.audit.ledger import Ledger
 from dlfd_ops.audit.verification import Found
 from dlfd_ops.data.manifest import Manifest, read_manifest

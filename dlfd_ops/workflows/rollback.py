@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from dlfd_ops.audit.evidence import RolledBack
+from dlfd_ops.audit.facts import RolledBack
 from dlfd_ops.errors import BadInput, CheckFailed
 from dlfd_ops.params import Params
 from dlfd_ops.workflows.actor import actor

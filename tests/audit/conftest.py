@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from dlfd_ops.audit.evidence import Receipt
+from dlfd_ops.audit.facts import Receipt
 from dlfd_ops.audit.ledger import Ledger
 
 ORIGINAL, UNLEARNED, FORGET_LIST, MANIFEST = ("a" * 64, "b" * 64, "c" * 64, "d" * 64)

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from dlfd_ops.audit.composing import Material, compose
-from dlfd_ops.audit.evidence import Receipt
+from dlfd_ops.audit.facts import Receipt
 from dlfd_ops.audit.ledger import Ledger
 from dlfd_ops.audit.rendering import render
 

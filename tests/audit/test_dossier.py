@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from dlfd_ops.audit.composing import MAX_DETAILS, Material, compose, dossiers, request_rows, version_nodes
 from dlfd_ops.audit.deadlines_figure import MAX_ROWS, MAX_TICKS, draw_deadlines
 from dlfd_ops.audit.dossier import Dossier, RequestRow, image_answer
-from dlfd_ops.audit.evidence import Receipt, check_facts
+from dlfd_ops.audit.facts import Receipt, check_facts
 from dlfd_ops.audit.ledger import Ledger
 from dlfd_ops.audit.rendering import render
 from dlfd_ops.audit.stores import Photos

@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dlfd_ops.audit.evidence import Receipt, Registered, Unlearned, VersionEvidence
+from dlfd_ops.audit.evidence import VersionEvidence
+from dlfd_ops.audit.facts import Receipt, Registered, Unlearned
 from dlfd_ops.audit.lineage import VersionNode, ancestors, forgetting, forgotten, lineage
 from dlfd_ops.audit.lineage_figure import MAX_ROWS, draw_lineage
 

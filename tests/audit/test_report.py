@@ -18,7 +18,7 @@ from pydantic import ValidationError
 
 from dlfd_ops.audit.chain import GENESIS
 from dlfd_ops.audit.composing import Material, compose
-from dlfd_ops.audit.evidence import Receipt
+from dlfd_ops.audit.facts import Receipt
 from dlfd_ops.audit.figures import Losses, draw, loss_figure
 from dlfd_ops.audit.ledger import Ledger
 from dlfd_ops.audit.numbers import number_rows

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from dlfd_ops.audit.evidence import Receipt
+from dlfd_ops.audit.facts import Receipt
 from dlfd_ops.audit.ledger import Ledger
 from dlfd_ops.audit.verification import (
     MISSING,

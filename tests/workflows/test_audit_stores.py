@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from dlfd_ops.audit.evidence import Receipt, versions
+from dlfd_ops.audit.evidence import versions
+from dlfd_ops.audit.facts import Receipt
 from dlfd_ops.audit.ledger import Ledger
 from dlfd_ops.deletion.erasure import SHARED
 from dlfd_ops.files import write_text

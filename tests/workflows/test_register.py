@@ -17,7 +17,7 @@ import pytest
 import torch
 
 from dlfd_ops.audit.certificates import version_certificate
-from dlfd_ops.audit.evidence import Receipt
+from dlfd_ops.audit.facts import Receipt
 from dlfd_ops.audit.ledger import Ledger
 from dlfd_ops.data.manifest import Manifest, ManifestInfo, write_manifest
 from dlfd_ops.deletion.forget_list import ForgetList, ForgetRow, SampleCount, write_forget_list

@@ -20,7 +20,7 @@ import yaml
 from dvc.repo import Repo
 from mlflow import MlflowClient
 
-from dlfd_ops.audit.evidence import Receipt
+from dlfd_ops.audit.facts import Receipt
 from dlfd_ops.audit.ledger import Ledger
 from dlfd_ops.data.identity import load_key
 from dlfd_ops.data.synthetic_faces.dataset import Recipe, generate

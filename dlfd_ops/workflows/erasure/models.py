@@ -7,7 +7,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from dlfd_ops.audit.chain import Event
-from dlfd_ops.audit.evidence import Unlearned, VersionEvidence, facts, versions
+from dlfd_ops.audit.evidence import VersionEvidence, versions
+from dlfd_ops.audit.facts import Unlearned, facts
 from dlfd_ops.audit.ledger import Ledger
 from dlfd_ops.data.identity import SecretKey
 from dlfd_ops.deletion.erasure import FOREIGN, RESIDUE, Target
