@@ -47,7 +47,7 @@ KINDS: dict[str, frozenset[str]] = {
             "provenance",
         }
     ),
-    "gated": frozenset({"model_name", "version", "passed", "rules"}),
+    "gated": frozenset({"model_name", "version", "store", "passed", "rules"}),
     "signing_key": frozenset({"key_id", "replaces", "endorsement", "acceptance"}),
     "certified": frozenset({"name", "digest", "key_id", "request_ids"}),
     "erased": frozenset(
@@ -70,13 +70,18 @@ KINDS: dict[str, frozenset[str]] = {
 """Kind of event -> the keys of its data, no more and no fewer: nothing unforeseen gets into a file that is kept."""
 
 ABOUT: dict[str, tuple[str, ...]] = {
+    "resolved": (),
+    "unlearned": (),
     "evaluated": ("weights_digest", "forget_list_digest"),
-    "gated": ("model_name", "version"),
+    "gated": ("store", "model_name", "version"),
     "certified": ("name",),
     "promoted": ("store", "model_name"),
     "rolled_back": ("store", "model_name"),
 }
-"""Kinds whose newest event about the same thing counts: a decision taken back and taken again is told each time."""
+"""Kinds whose newest event about the same thing counts: a decision taken back and taken again is told each time.
+
+Of one forget list and of one unlearned model in a repository, too: going back to an earlier one is told.
+"""
 
 TOPICS: dict[str, str] = {"promoted": "champion", "rolled_back": "champion"}
 """Kinds of :data:`ABOUT` that take each other back: promoted, rolled back and promoted again is told three times."""

@@ -6,7 +6,18 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from dlfd_ops.audit.chain import Event
-from dlfd_ops.audit.facts import Erased, Evaluated, Gated, Receipt, Registered, Resolved, Unlearned, facts
+from dlfd_ops.audit.facts import (
+    Erased,
+    Evaluated,
+    Gated,
+    Identity,
+    Receipt,
+    Registered,
+    Resolved,
+    Unlearned,
+    facts,
+    read,
+)
 
 
 @dataclass(frozen=True)
@@ -51,20 +62,19 @@ def versions(events: Sequence[Event]) -> list[VersionEvidence]:
         BadInput: an event lacks a fact of its kind; its line is named.
     """
     # The last one wins: what was told again later is what counts.
-    resolved = {fact.forget_list_digest: fact for _, fact in facts(events, "resolved", Resolved)}
     unlearned = {fact.weights_digest: fact for _, fact in facts(events, "unlearned", Unlearned)}
     evaluated = _measurements(events)
-    gated = {(fact.model_name, fact.version): fact for _, fact in facts(events, "gated", Gated)}
+    resolved, gated = _resolutions(events), _verdicts(events)
     return [
         VersionEvidence(
             at=at,
             registered=version,
-            resolved=resolved.get(version.forget_list_digest),
+            resolved=resolved.get(version.identity),
             unlearned=unlearned.get(version.weights_digest),
             evaluated=evaluated.get(
                 (version.weights_digest, version.forget_list_digest), evaluated.get((version.weights_digest, None))
             ),
-            gated=gated.get((version.model_name, version.version)),
+            gated=gated.get(version.identity),
             lineage=lineage(version.weights_digest, unlearned),
         )
         for at, version in _newest(facts(events, "registered", Registered))
@@ -75,6 +85,40 @@ def _newest(registered: Sequence[tuple[str, Registered]]) -> list[tuple[str, Reg
     """Drop the registrations that a later one replaced: the same version, after its store was lost."""
     places = {version.identity: place for place, (_, version) in enumerate(registered)}
     return [registered[place] for place in sorted(places.values())]
+
+
+def _resolutions(events: Sequence[Event]) -> dict[Identity, Resolved]:
+    """Return the forget list of every version, as it was resolved before the version was registered.
+
+    A later delivery may give the same list over other data, which says nothing of the versions before it.
+    """
+    newest: dict[str, Resolved] = {}
+    found: dict[Identity, Resolved] = {}
+    for event in events:
+        if event.kind == "resolved":
+            fact = read(event, Resolved)
+            newest[fact.forget_list_digest] = fact
+        elif event.kind == "registered":
+            version = read(event, Registered)
+            found.pop(version.identity, None)
+            if version.forget_list_digest in newest:
+                found[version.identity] = newest[version.forget_list_digest]
+    return found
+
+
+def _verdicts(events: Sequence[Event]) -> dict[Identity, Gated]:
+    """Return the newest verdict on every version; one that names no store is on the last version of that number."""
+    stores: dict[tuple[str, int], str] = {}
+    found: dict[Identity, Gated] = {}
+    for event in events:
+        if event.kind == "registered":
+            version = read(event, Registered)
+            stores[version.model_name, version.version] = version.store
+        elif event.kind == "gated":
+            verdict = read(event, Gated)
+            store = verdict.store or stores.get((verdict.model_name, verdict.version), "")
+            found[verdict.model_name, verdict.version, store] = verdict
+    return found
 
 
 def _measurements(events: Sequence[Event]) -> dict[tuple[str, str | None], Evaluated]:

@@ -12,6 +12,9 @@ from dlfd_ops.audit.chain import Event
 from dlfd_ops.audit.envelope import Hex64
 from dlfd_ops.errors import BadInput
 
+Identity = tuple[str, int, str]
+"""What makes a version this version: model, number, store."""
+
 
 class Facts(BaseModel):
     """Base of what an event of one kind says; facts added later are ignored here."""
@@ -86,8 +89,8 @@ class Registered(Facts):
     provenance: dict[str, str]
 
     @property
-    def identity(self) -> tuple[str, int, str]:
-        """What makes it this version: model, number, store."""
+    def identity(self) -> Identity:
+        """What makes it this version."""
         return self.model_name, self.version, self.store
 
     def same_version(self, receipt: Receipt) -> bool:
@@ -105,10 +108,15 @@ class GateRule(Facts):
 
 
 class Gated(Facts):
-    """The gate decided on a version."""
+    """The gate decided on a version.
+
+    Attributes:
+        store: where the version stands; None in ledgers from before it was told.
+    """
 
     model_name: str
     version: int
+    store: str | None = None
     passed: bool
     rules: tuple[GateRule, ...]
 
@@ -259,7 +267,7 @@ def facts(events: Iterable[Event], kind: str, model: type[AnyFacts]) -> list[tup
     Raises:
         BadInput: an event lacks a fact; its number is named.
     """
-    return [(event.at, _read(event, model)) for event in events if event.kind == kind]
+    return [(event.at, read(event, model)) for event in events if event.kind == kind]
 
 
 def check_facts(events: Iterable[Event]) -> None:
@@ -269,14 +277,19 @@ def check_facts(events: Iterable[Event]) -> None:
         BadInput: a fact is missing or of another type; the event is named.
     """
     for event in events:
-        _read(event, _KINDS.get(event.kind, Facts))
+        read(event, _KINDS.get(event.kind, Facts))
         try:
             datetime.fromisoformat(event.at)
         except ValueError as error:
             raise _lacks(event, "an ISO 8601 time", "another text") from error
 
 
-def _read(event: Event, model: type[AnyFacts]) -> AnyFacts:
+def read(event: Event, model: type[AnyFacts]) -> AnyFacts:
+    """Return what one event states.
+
+    Raises:
+        BadInput: it lacks a fact; its number is named.
+    """
     try:
         return model.model_validate(event.data)
     except ValidationError as error:

@@ -227,8 +227,8 @@ class Ledger:
 
 def _identity(kind: str, data: Mapping[str, Any]) -> str:
     """Return what two events share when the second only repeats the first, or revises it."""
-    about = ABOUT.get(kind) or ONCE.get(kind)
-    return canonical_json([TOPICS.get(kind, kind), data if about is None else [data[key] for key in about]])
+    about = ABOUT.get(kind, ONCE.get(kind))
+    return canonical_json([TOPICS.get(kind, kind), data if about is None else [data.get(key) for key in about]])
 
 
 def _same(event: Event, kind: str, data: Mapping[str, Any]) -> bool:

@@ -86,7 +86,7 @@ def lineage(
 
     Args:
         registered: the versions of the ledger, the oldest first.
-        receipt: of the registration; it names the original's version.
+        receipt: of the registration; it names the version of the original that its own version came from.
         places: where the versions are now; one that is not named was not looked for.
         gone: digest of weights that were erased -> when, see :func:`dlfd_ops.audit.evidence.weights_gone`.
     """
@@ -96,9 +96,12 @@ def lineage(
         parent = evidence.unlearned.parent_weights_digest if evidence.unlearned else None
         if parent is not None and parent not in by_weights:
             by_weights[parent] = len(nodes)
-            nodes.append(_original(evidence.registered.model_name, parent, nodes, receipt, places))
+            nodes.append(_original(evidence.registered.model_name, parent))
         nodes.append(_version(evidence, nodes, by_weights.get(parent) if parent else None, places))
         by_weights[evidence.registered.weights_digest] = len(nodes) - 1
+    if receipt is not None and receipt.weights_digest in by_weights:
+        *_, root = ancestors(nodes, nodes[by_weights[receipt.weights_digest]])
+        nodes[nodes.index(root)] = _numbered(root, receipt, places)
     return tuple(_without_weights(node, (gone or {}).get(node.weights_digest or "")) for node in nodes)
 
 
@@ -132,18 +135,22 @@ def ancestors(nodes: Sequence[VersionNode], node: VersionNode) -> Iterator[Versi
         yield node
 
 
-def _original(
-    model_name: str, weights: str, nodes: Sequence[VersionNode], receipt: Receipt | None, places: Places
-) -> VersionNode:
-    first = not nodes
-    version = receipt.original_version if first and receipt and receipt.model_name == model_name else None
+def _original(model_name: str, weights: str) -> VersionNode:
     return VersionNode(
         role="original",
         model_name=printable(model_name),
-        version=version,
-        place="registered" if version is None else places.get((model_name, version), "registered"),
+        version=None,
+        place="registered",
         weights_digest=printable(weights),
     )
+
+
+def _numbered(root: VersionNode, receipt: Receipt, places: Places) -> VersionNode:
+    """Give an original the number that the receipt knows."""
+    if root.role != "original" or root.model_name != printable(receipt.model_name):
+        return root
+    place = places.get((receipt.model_name, receipt.original_version), "registered")
+    return root.model_copy(update={"version": receipt.original_version, "place": place})
 
 
 def _version(

@@ -186,8 +186,8 @@ class _Accepted:
     @classmethod
     def of(cls, events: Sequence[Event], version: VersionEvidence | None) -> _Accepted:
         lists = [fact for _, fact in facts(events, "resolved", Resolved)][-1:]
-        unlearned = {fact.weights_digest: fact for _, fact in facts(events, "unlearned", Unlearned)}
-        models = list(unlearned.values())[-1:]
+        made = [fact for _, fact in facts(events, "unlearned", Unlearned)]
+        unlearned, models = {fact.weights_digest: fact for fact in made}, made[-1:]
         if version is not None:
             lists = ([version.resolved] if version.resolved else []) + lists
             models = ([version.unlearned] if version.unlearned else []) + models

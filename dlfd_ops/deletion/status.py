@@ -24,7 +24,8 @@ _PROGRESS: tuple[State, ...] = (
     "registered",
     "fulfilled",
 )
-_Version = tuple[str, int]
+_Version = tuple[str, int, str | None]
+"""Model, number and store; a verdict from before verdicts named the store is on the last version of that number."""
 
 
 class LedgerEvent(Protocol):
@@ -110,8 +111,7 @@ def request_statuses(
         if event.kind == "received":
             statuses.setdefault(event.data["request_id"], _received(event.data))
             continue
-        if event.kind == "registered":
-            versions[_version(event.data)] = event.data["request_ids"]
+        _note_version(event, versions)
         for request_id in _concerned(event, versions):
             if request_id in statuses:
                 statuses[request_id] = _advance(statuses[request_id], event)
@@ -130,8 +130,7 @@ def histories(events: Iterable[AnyEvent]) -> dict[str, list[AnyEvent]]:
     found: dict[str, list[AnyEvent]] = {}
     versions: dict[_Version, Sequence[str]] = {}
     for event in events:
-        if event.kind == "registered":
-            versions[_version(event.data)] = event.data["request_ids"]
+        _note_version(event, versions)
         for request_id in _concerned(event, versions):
             found.setdefault(request_id, []).append(event)
     return found
@@ -169,8 +168,14 @@ def _concerned(event: LedgerEvent, versions: Mapping[_Version, Sequence[str]]) -
     return several
 
 
+def _note_version(event: LedgerEvent, versions: dict[_Version, Sequence[str]]) -> None:
+    if event.kind == "registered":
+        model_name, version, store = _version(event.data)
+        versions[model_name, version, store] = versions[model_name, version, None] = event.data["request_ids"]
+
+
 def _version(data: Mapping[str, Any]) -> _Version:
-    return data["model_name"], data["version"]
+    return data["model_name"], data["version"], data.get("store")
 
 
 def _advance(status: RequestStatus, event: LedgerEvent) -> RequestStatus:

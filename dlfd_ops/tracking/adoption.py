@@ -55,7 +55,7 @@ def fetch_weights(uri: str, root: Path) -> RegisteredWeights:
             received=f"{uri!r:.120}",
             remedy="correct it",
         )
-    store = open_store(root)
+    store = open_store(root, make=False)
     pinned = f"models:/{match[1]}/{_version(store, *match.groups())}"
     with tempfile.TemporaryDirectory() as folder, store.as_default():
         try:

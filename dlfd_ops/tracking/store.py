@@ -124,20 +124,27 @@ class Store:
                 raise
 
 
-def open_store(root: Path) -> Store:
+def open_store(root: Path, *, make: bool = True) -> Store:
     """Open the store that ``MLFLOW_TRACKING_URI`` names, or ``mlflow.db`` in the top folder of the repository.
 
     A fresh SQLite store is initialised under a lock: two processes that do so at once would crash each other.
 
     Args:
         root: the repository.
+        make: whether to make an SQLite store that is not there.
 
     Raises:
-        BadInput: the store cannot be opened or does not answer.
+        BadInput: the store cannot be opened or does not answer, or is not there.
     """
     root = root.resolve()
     uri = os.environ.get(TRACKING_URI) or f"sqlite:///{repository_top(root) / EMBEDDED_DATABASE}"
     database = sqlite_path(uri)
+    if database is not None and not make and not database.exists():
+        raise BadInput(
+            f"the MLflow store {describe(uri, root)} must be there",
+            received="no such file",
+            remedy=f"set {TRACKING_URI} to the store that has the model",
+        )
     try:
         if database is None:
             client = _probe(uri)

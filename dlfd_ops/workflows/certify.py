@@ -156,7 +156,10 @@ def _certify_version_again(issuer: Issuer, ledger: Ledger, store: Store, evidenc
         standing = issuer.standing(path)
         if standing is None:
             return
-        known, events = registration_of(about_version(standing)), ledger.events()
+        about, events = about_version(standing), ledger.events()
+        if about.predicate.model.run_id != registered.run_id:
+            return  # of a version with this number in another store, which took the place of this one's
+        known = registration_of(about)
         statement = model_statement(events, evidence, known, end_of(events))
     except DlfdError as error:
         _LOGGER.warning("no new certificate for %s: %s", path.stem, error)

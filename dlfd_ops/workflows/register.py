@@ -299,5 +299,10 @@ def _record(layout: Layout, store: Store, inputs: _Inputs, version: RegisteredVe
         "store": store.description,
         "provenance": {tag: version.tags.get(tag, UNKNOWN) for tag in inputs.provenance.tags()},
     }
-    gated = {**named, "passed": inputs.decision.passed, "rules": [asdict(rule) for rule in inputs.decision.rules]}
+    gated = {
+        **named,
+        "store": store.description,
+        "passed": inputs.decision.passed,
+        "rules": [asdict(rule) for rule in inputs.decision.rules],
+    }
     Ledger(layout.ledger).append_all([("registered", registered), ("gated", gated)])

@@ -70,7 +70,7 @@ def history(ledger: Ledger) -> Ledger:
         },
     )
     rules = [{"rule": "max_accuracy_drop", "value": 0.02, "limit": 0.05, "passed": True}]
-    ledger.append("gated", {"model_name": "face", "version": 2, "passed": True, "rules": rules})
+    ledger.append("gated", {"model_name": "face", "version": 2, "store": STORE, "passed": True, "rules": rules})
     return ledger
 
 

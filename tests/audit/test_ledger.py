@@ -378,8 +378,22 @@ def test_a_verdict_taken_back_and_taken_again_is_told_each_time(tmp_path: Path) 
     """The newest decision counts: A, B and A again are three events, and A twice in a row is one."""
     ledger = Ledger(tmp_path / "audit/ledger.jsonl")
     for passed in (True, True, False, True, True):
-        ledger.append("gated", {"model_name": "face", "version": 2, "passed": passed, "rules": []})
+        ledger.append("gated", {"model_name": "face", "version": 2, "store": "s", "passed": passed, "rules": []})
     assert [event.data["passed"] for event in ledger.events()] == [True, False, True]
+
+
+def test_going_back_to_an_earlier_forget_list_is_told(tmp_path: Path) -> None:
+    """A, then A and B, then A again, for B was withdrawn: the newest event says what the file holds."""
+    ledger = Ledger(tmp_path / "audit/ledger.jsonl")
+    for digest in ("a", "a", "ab", "a"):
+        listed: dict[str, object] = {
+            "request_ids": [],
+            "forget_list_digest": digest,
+            "forget_count": 1,
+            "manifest_digest": "m",
+        }
+        ledger.append("resolved", listed)
+    assert [event.data["forget_list_digest"] for event in ledger.events()] == ["a", "ab", "a"]
 
 
 def test_a_registration_is_told_once_whatever_is_said_later(tmp_path: Path) -> None:

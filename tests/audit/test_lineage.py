@@ -35,7 +35,8 @@ def evidence(number: int, parent: int, *requests: str) -> VersionEvidence:
 def nodes(receipt: Receipt) -> tuple[VersionNode, ...]:
     """An original (0, version 1), 2 from it, 3 from 2, 4 from the original again."""
     registered = [evidence(2, 0, "a"), evidence(3, 2, "a", "b"), evidence(4, 0, "c")]
-    return lineage(registered, receipt, {("face", 1): "archived", ("face", 3): "serving"})
+    of_the_third = receipt.model_copy(update={"version": 3, "weights_digest": weights(3)})
+    return lineage(registered, of_the_third, {("face", 1): "archived", ("face", 3): "serving"})
 
 
 def test_parents_are_found_by_their_weights(nodes: tuple[VersionNode, ...]) -> None:
@@ -58,9 +59,13 @@ def test_what_an_ancestor_forgot_stays_forgotten(nodes: tuple[VersionNode, ...])
 
 
 def test_versions_of_another_original_have_a_root_of_their_own(receipt: Receipt) -> None:
-    """A model trained anew begins a second lineage, whose number the receipt does not give."""
-    nodes = lineage([evidence(2, 0, "a"), evidence(4, 9, "a")], receipt, {})
-    assert [(node.version, node.parent) for node in nodes] == [(1, None), (2, 0), (None, None), (4, 2)]
+    """A model trained anew begins a second lineage; the receipt numbers the original of the version that it names."""
+    registered = [evidence(2, 0, "a"), evidence(4, 9, "a")]
+    for version, original, expected in ((2, 1, [1, 2, None, 4]), (4, 3, [None, 2, 3, 4])):
+        named = {"version": version, "weights_digest": weights(version), "original_version": original}
+        nodes = lineage(registered, receipt.model_copy(update=named), {})
+        assert [node.version for node in nodes] == expected
+        assert [node.parent for node in nodes] == [None, 0, None, 2]
 
 
 @st.composite

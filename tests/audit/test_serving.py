@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -44,7 +45,7 @@ def test_a_version_covers_what_it_and_its_parents_forgot(history: Ledger) -> Non
     history.append("registered", registered | later | {"version": 3})
     assert serving(history).newest_safe() == 2
     assert serving(history).still_knows(2) == ()
-    history.append("gated", {"model_name": MODEL, "version": 3, "passed": True, "rules": []})
+    history.append("gated", {"model_name": MODEL, "version": 3, "store": STORE, "passed": True, "rules": []})
     found = serving(history)
     assert found.covers == {2: set(REQUESTS), 3: {*REQUESTS, "req-00000000000c"}}
     assert found.still_knows(2) == ("req-00000000000c",)
@@ -117,3 +118,26 @@ def test_a_hostile_ledger_is_told_in_plain_text(ledger: Ledger) -> None:
     texts = [row.reason or "", row.by, *row.failed_rules, entry.title, entry.detail]
     assert all(text.isprintable() for text in texts)
     assert "by force" in entry.title
+
+
+def test_a_verdict_counts_in_its_own_store(history: Ledger) -> None:
+    """Numbers begin at 1 again on a team's server: what passes there says nothing of the version of that number here.
+
+    A verdict from before they named the store is on the last version of that number.
+    """
+    registered, verdict = (
+        next(event.data for event in history.events() if event.kind == kind) for kind in ("registered", "gated")
+    )
+    history.append("gated", verdict | {"passed": False})
+    history.append("registered", registered | {"store": "https://mlflow", "run_id": "run-9", "request_ids": []})
+    history.append("gated", verdict | {"store": "https://mlflow"})
+    assert serving(history).passed == frozenset()
+    assert Serving.of(history.events(), MODEL, "https://mlflow").passed == {2}
+    without = [
+        replace(event, data={key: value for key, value in event.data.items() if key != "store"})
+        if event.kind == "gated"
+        else event
+        for event in history.events()
+    ]
+    assert Serving.of(without, MODEL, STORE).passed == frozenset()
+    assert Serving.of(without, MODEL, "https://mlflow").passed == {2}

@@ -350,7 +350,8 @@ def _fulfil(estate: Estate) -> None:
             "provenance": {},
         },
     )
-    ledger.append("gated", {"model_name": MODEL, "version": unlearned, "passed": True, "rules": []})
+    verdict = {"model_name": MODEL, "version": unlearned, "store": store.description, "passed": True, "rules": []}
+    ledger.append("gated", verdict)
     _certify(estate, ledger)
     store.client.set_registered_model_alias(MODEL, "champion", str(original))
     with Repo(".") as repo:

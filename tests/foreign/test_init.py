@@ -20,6 +20,7 @@ from dlfd_ops.digest import sha256_file
 from dlfd_ops.models.checkpoint import save_weights
 from dlfd_ops.models.exported import read_exported_weights
 from dlfd_ops.params import load_params
+from dlfd_ops.tracking.store import open_store
 from dlfd_ops.workflows.init_files import TEMPLATES
 
 MODEL = """
@@ -181,8 +182,7 @@ def test_a_file_in_the_way_is_kept_and_named(module: str) -> None:
         ((), {"data": "images/train"}, "trained on"),
         ((), {"weights": "model.pth"}, "save_file"),
         ((), {"weights": "models:/ours"}, "models:/NAME@ALIAS"),
-        ((), {"weights": "models:/ours@champion"}, "no alias champion of ours"),
-        ((), {"weights": "models:/ours/7"}, "no version 7 of ours"),
+        ((), {"weights": "models:/ours/7"}, "no such file"),
         ((), {"folder": "."}, "the top folder"),
         ((), {"folder": "../elsewhere"}, "a folder outside"),
         ((), {"name": "Not A Name"}, "base.dataset"),
@@ -199,6 +199,18 @@ def test_bad_input_is_one_line_and_nothing_written(
     assert len(lines) == 1
     assert said in lines[0]
     assert not Path("dlfd").exists()
+    assert not Path("mlflow.db").exists()
+
+
+@pytest.mark.parametrize(
+    ("named", "said"), [("@champion", "no alias champion of ours"), ("/7", "no version 7 of ours")]
+)
+def test_a_model_that_the_registry_lacks_is_named(module: str, named: str, said: str) -> None:
+    """With a store that has other models."""
+    open_store(Path())
+    status, output = call(module, weights=f"models:/ours{named}")
+    assert status == 2
+    assert said in output
 
 
 @pytest.mark.parametrize("missing", [".git", ".dvc"])

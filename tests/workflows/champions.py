@@ -77,7 +77,7 @@ class Lineage:
                 ("unlearned", {**made, **method, "parent_weights_digest": f"{parent:064x}"}),
                 ("evaluated", {**measured, "metrics": {"unlearned.mia_auc": 0.5}}),
                 ("registered", registered),
-                ("gated", {**named, "passed": passed, "rules": [rule]}),
+                ("gated", {**named, "store": store.description, "passed": passed, "rules": [rule]}),
             ]
         )
         tags = {

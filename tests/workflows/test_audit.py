@@ -572,7 +572,7 @@ def _register(root: Path, store: Store) -> None:
     Ledger(root / "audit/ledger.jsonl").append_all(
         [
             ("registered", registered | {"request_ids": [request_id]}),
-            ("gated", {**named, "passed": True, "rules": rules}),
+            ("gated", {**named, "store": store.description, "passed": True, "rules": rules}),
         ]
     )
     unlearned_version = read_version(store, NAME, 2)

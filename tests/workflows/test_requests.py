@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -31,6 +32,7 @@ from dlfd_ops.workflows.requests import (
     show_request,
     withdraw,
 )
+from tests.conftest import REPOSITORY
 
 NAME = "Jane Doe"
 WISH = Wish("gdpr", subject=NAME)
@@ -40,30 +42,18 @@ import json, os, shutil, subprocess, sys
 from pathlib import Path
 import dvc.repo
 from dlfd_ops.workflows.requests import Wish, add_requests, list_requests, withdraw
+from tests.killing import attempt
 
-WATCHED = ("deletion/", "audit/", ".dvc/tmp/rwlock")
+def nth(number):
+    left = number
+    def fatal(path):
+        nonlocal left
+        places = ("deletion/", "audit/", ".dvc/tmp/rwlock")
+        left -= not path.endswith((".tmp", ".lock")) and any(place in path for place in places)
+        return left == 0
+    return fatal
+
 start, found, step = Path.cwd(), [], 0
-
-def attempt(action, fatal_write):
-    child = os.fork()
-    if child:
-        return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
-    left = [fatal_write]
-    def count(event, arguments):
-        if event not in ("open", "os.rename"):
-            return
-        path = str(arguments[event == "os.rename"])
-        writes = event == "os.rename" or (arguments[2] or 0) & (os.O_WRONLY | os.O_RDWR)
-        if writes and not path.endswith((".tmp", ".lock")) and any(part in path for part in WATCHED):
-            left[0] -= 1
-            if left[0] == 0:
-                if event == "open" and arguments[2] & os.O_TRUNC and os.path.exists(path):
-                    os.truncate(path, 0)
-                os._exit(9)
-    sys.addaudithook(count)
-    action()
-    os._exit(0)
-
 actions = {
     "ask": lambda: add_requests([Wish("gdpr", subject=sys.argv[1])]),
     "withdraw": lambda: withdraw(list_requests()[0].request_id),
@@ -74,10 +64,10 @@ while True:
     folder = start.with_name(f"{start.name}-{step}")
     shutil.copytree(start, folder)
     os.chdir(folder)
-    if attempt(action, step) == 0:
+    if attempt(action, nth(step)) == 0:
         break
     leak = subprocess.run(["grep", "-rl", sys.argv[1], "."], capture_output=True, text=True).stdout
-    found.append([str(folder), leak, attempt(action, -1)])
+    found.append([str(folder), leak, attempt(action, lambda path: False)])
 print(json.dumps(found))
 """
 
@@ -466,7 +456,8 @@ def test_a_killed_command_is_completed_by_running_it_again(
     if withdrawing:
         add_requests([WISH])
     command = [sys.executable, "-c", KILLED_EVERYWHERE, NAME, action]
-    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
+    environment = {**os.environ, "PYTHONPATH": str(REPOSITORY)}
+    done = subprocess.run(command, env=environment, stdout=subprocess.PIPE, text=True, check=True)
     runs = json.loads(done.stdout)
     assert len(runs) >= 8
     for folder, leak, exit_status in runs:
