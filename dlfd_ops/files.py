@@ -16,6 +16,8 @@ import yaml
 
 from dlfd_ops.errors import BadInput
 
+_REPLACED = "old"
+
 
 @contextmanager
 def atomic_path(path: Path, *, mode: int = 0o644) -> Iterator[Path]:
@@ -47,11 +49,11 @@ def replaced_folder(out: Path) -> Iterator[Path]:
     """Yield an empty folder that takes the place of ``out`` when the block succeeds, and goes when it does not.
 
     A run killed while it works leaves ``.<name>.*.tmp`` beside ``out``, and ``out`` as it was. Killed between the two
-    renames of the end it leaves no ``out``: both folders lie in there, and the run must be started again.
+    renames of the end it leaves no ``out``: both folders lie in there, and :func:`put_back` takes the old one out.
     """
     out.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=out.parent, prefix=f".{out.name}.", suffix=".tmp") as scratch:
-        folder, replaced = Path(scratch) / "new", Path(scratch) / "old"
+        folder, replaced = Path(scratch) / "new", Path(scratch) / _REPLACED
         folder.mkdir()
         yield folder
         if out.exists():
@@ -62,6 +64,16 @@ def replaced_folder(out: Path) -> Iterator[Path]:
             if replaced.exists():
                 replaced.rename(out)
             raise
+
+
+def put_back(out: Path) -> None:
+    """Put a folder back where a run was killed between the two renames of :func:`replaced_folder`.
+
+    The caller keeps others from replacing it meanwhile.
+    """
+    aside = [left / _REPLACED for left in leftovers(out) if (left / _REPLACED).is_dir()]
+    if aside and not out.exists():
+        max(aside, key=lambda folder: folder.parent.stat().st_mtime_ns).rename(out)
 
 
 def leftovers(path: Path) -> list[Path]:

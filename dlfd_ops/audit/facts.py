@@ -4,14 +4,32 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from datetime import date, datetime
-from typing import Literal, TypeVar
+from typing import Annotated, Literal, TypeVar
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from dlfd_ops.audit.chain import Event
 from dlfd_ops.audit.envelope import Hex64
 from dlfd_ops.errors import BadInput
 
+YEARS = range(1970, 3000)
+"""Of the dates that an event may state: time zones and months can be added to them."""
+
+
+def _text(value: object) -> object:
+    if not isinstance(value, str):  # a number would be taken for seconds
+        raise ValueError("a date must be text")
+    return value
+
+
+def _of_our_time(value: date) -> date:
+    if value.year not in YEARS:
+        raise ValueError(f"a date must be of the years {YEARS[0]} to {YEARS[-1]}")
+    return value
+
+
+Day = Annotated[date, BeforeValidator(_text), AfterValidator(_of_our_time)]
+Moment = Annotated[AwareDatetime, BeforeValidator(_text), AfterValidator(_of_our_time)]
 Identity = tuple[str, int, str]
 """What makes a version this version: model, number, store."""
 
@@ -32,15 +50,15 @@ class Received(About):
     """A request came in."""
 
     legal_basis: str
-    received_at: AwareDatetime
-    due_at: date
+    received_at: Moment
+    due_at: Day
     target: str
 
 
 class Extended(About):
     """A request was given more time."""
 
-    due_at: date
+    due_at: Day
 
 
 class Resolved(Facts):
@@ -279,9 +297,9 @@ def check_facts(events: Iterable[Event]) -> None:
     for event in events:
         read(event, _KINDS.get(event.kind, Facts))
         try:
-            datetime.fromisoformat(event.at)
+            _of_our_time(datetime.fromisoformat(event.at))
         except ValueError as error:
-            raise _lacks(event, "an ISO 8601 time", "another text") from error
+            raise _lacks(event, "an ISO 8601 time of these centuries", "another text") from error
 
 
 def read(event: Event, model: type[AnyFacts]) -> AnyFacts:

@@ -14,6 +14,7 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from dlfd_ops.audit.chain import Event
+from dlfd_ops.audit.facts import KeyInUse, read
 from dlfd_ops.audit.ledger import Ledger
 from dlfd_ops.audit.signing import (
     PublicKey,
@@ -250,7 +251,10 @@ def in_use_at(events: Sequence[Event], seq: int) -> str | None:
 
 
 def _uses(events: Sequence[Event]) -> list[Event]:
-    return [event for event in events if event.kind == "signing_key"]
+    uses = [event for event in events if event.kind == "signing_key"]
+    for use in uses:
+        read(use, KeyInUse)  # refuses one that states something else
+    return uses
 
 
 _PAGE = "docs/certificates.md"

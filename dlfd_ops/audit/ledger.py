@@ -32,6 +32,7 @@ from dlfd_ops.audit.chain import (
     parse_event,
     read_chain,
 )
+from dlfd_ops.audit.facts import check_facts
 from dlfd_ops.digest import canonical_json, sha256_json
 from dlfd_ops.errors import BadInput, CheckFailed
 from dlfd_ops.files import write_bytes
@@ -113,8 +114,11 @@ class Ledger:
     def trusted(self) -> tuple[Event, ...]:
         """Return the events of a chain that holds, but for a torn last line, which the next event moves aside.
 
+        Each states the facts of its kind: whoever may write the file can make a chain hold around anything.
+
         Raises:
-            CheckFailed: it does not hold; the first line that is wrong is named.
+            BadInput: an event lacks a fact; it is named.
+            CheckFailed: the chain does not hold; the first line that is wrong is named.
         """
         chain = self.read()
         if chain.broken is not None:
@@ -123,6 +127,7 @@ class Ledger:
                 received=str(chain.broken),
                 remedy="run `dlfd-ops audit verify`, and restore the file from git",
             )
+        check_facts(chain.events)
         return chain.events
 
     def head(self) -> str:

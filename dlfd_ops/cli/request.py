@@ -141,7 +141,7 @@ def list_(as_of: datetime | None, as_json: bool) -> None:
             "late" if fields["late"] else "",
             style="bold red" if fields["late"] and status.open else None,
         )
-    console = Console()
+    console = Console(markup=False)
     console.width = max(console.width, _TABLE_WIDTH)
     console.print(table)
     counts = Counter(status.state for status in statuses)

@@ -76,10 +76,14 @@ def _pointer_blobs(repo: Repo, commits: Sequence[str]) -> list[tuple[str, str, s
     changed = repo.git.log("--all", "--reflog", "-m", "--name-only", "--format=", "-z", "--", *POINTERS)
     paths = sorted(set(filter(None, changed.replace("\n", "\0").split("\0"))))
     asked = [(commit, path) for commit in commits for path in paths]
+    if not asked:
+        return []
     with TemporaryFile() as questions:
         questions.write("".join(f"{commit}:{path}\n" for commit, path in asked).encode("utf-8", "surrogateescape"))
         questions.seek(0)
-        answers = repo.git.cat_file("--batch-check=%(objectname) %(objecttype)", istream=questions).splitlines()
+        answers = repo.git.cat_file("--batch-check=%(objectname) %(objecttype)", istream=questions).split(
+            "\n"
+        )  # a path may hold other ends of lines
     found = zip(asked, answers, strict=True)
     return [(commit, path, answer.split()[0]) for (commit, path), answer in found if answer.endswith(" blob")]
 

@@ -10,12 +10,15 @@ from pathlib import Path
 
 from dlfd_ops.errors import BadInput
 
+_DVC = ("dvc", "dvc_data", "dvc_objects", "scmrepo")
 _PROCESS = re.compile(r'"pid":\s*(\d{1,10})\s*,')  # the comma: half a number is another one
 
 
 @contextmanager
 def refusals(part: str) -> Iterator[None]:
-    """Turn what DVC refuses within the block into bad input.
+    """Turn what DVC or one of its libraries refuses within the block into bad input.
+
+    Which kind of refusal is said, and not its text: that names paths, and a folder of photos may be named by a person.
 
     Args:
         part: what it must be able to do, for people.
@@ -23,18 +26,16 @@ def refusals(part: str) -> Iterator[None]:
     Raises:
         BadInput: DVC refuses.
     """
-    from dvc.exceptions import DvcException
-    from dvc.utils.serialize import ParseError
-    from dvc.utils.strictyaml import YAMLValidationError
-
-    waiting = "let a running dvc command end, then run this command again: it completes what is missing"
-    restoring = "restore that file from git, then run this command again: it completes what is missing"
     try:
         yield
-    except DvcException as error:
-        unreadable = isinstance(error, ParseError | YAMLValidationError)
+    except Exception as error:
+        if type(error).__module__.partition(".")[0] not in _DVC:
+            raise
         raise BadInput(
-            f"DVC must be able to {part}", received=str(error), remedy=restoring if unreadable else waiting
+            f"DVC must be able to {part}",
+            received=type(error).__name__,
+            remedy="let a running dvc command end; where dvc status names a file, restore that file from git; then run "
+            "this command again: it completes what is missing",
         ) from error
 
 

@@ -54,7 +54,7 @@ def most_frequent(data: Manifest, labels: tuple[str, ...]) -> float:
 
 
 def _check_knows(accuracy: float, guessed: float) -> None:
-    if accuracy < guessed:
+    if accuracy <= guessed:
         raise BadInput(
             "the original must know its own training images better than the most frequent class does",
             received=f"accuracy {accuracy:.3f}, where that class alone gives {guessed:.3f}",

@@ -13,8 +13,6 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
-from dlfd_ops.audit.chain import Event
-from dlfd_ops.audit.facts import check_facts
 from dlfd_ops.audit.ledger import Ledger
 from dlfd_ops.audit.timeline import printable
 from dlfd_ops.deletion.parent import (
@@ -29,7 +27,7 @@ from dlfd_ops.deletion.parent import (
 from dlfd_ops.deletion.requests import REQUESTS_FILE, DeletionRequest, read_requests, shown_id, write_requests
 from dlfd_ops.deletion.status import RequestStatus, received_data, request_statuses
 from dlfd_ops.errors import BadInput
-from dlfd_ops.files import private_folder
+from dlfd_ops.files import private_folder, put_back
 from dlfd_ops.storage.dvc_files import require_repository, track
 
 LOCK_FILE = Path(".dlfd/requests.lock")
@@ -49,8 +47,9 @@ class Intake:
     def __init__(self) -> None:
         self.ledger = Ledger()
         self.requests: Sequence[DeletionRequest] = read_intake()
-        self.statuses = request_statuses(recorded_events(self.ledger), self.requests)
+        self.statuses = request_statuses(self.ledger.trusted(), self.requests)
         self._parent = read_parent(PARENT_FILE) if _present(PARENT_FILE) else None
+        put_back(PARENT_MODEL)
         _present(PARENT_MODEL)
         lost = set(self.statuses) - {request.request_id for request in self.requests}
         if lost:
@@ -171,18 +170,6 @@ def status_of(request_id: str, statuses: Mapping[str, RequestStatus]) -> Request
             remedy="copy it from there",
         )
     return statuses[request_id]
-
-
-def recorded_events(ledger: Ledger) -> list[Event]:
-    """Return the events of a ledger whose chain holds, each of which states the facts of its kind.
-
-    Raises:
-        BadInput: an event lacks a fact.
-        CheckFailed: the chain is broken.
-    """
-    events = list(ledger.trusted())
-    check_facts(events)
-    return events
 
 
 def _present(path: Path) -> bool:

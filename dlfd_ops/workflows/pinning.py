@@ -50,7 +50,7 @@ def pin_parent(known: Collection[str], events: Sequence[Event], root: Path = Pat
             that the ledger names, or no version has forgotten everybody whose data are gone.
     """
     layout = Layout(root)
-    original = Parent(covers=tuple(sorted(set(known).intersection(_trained_without(layout)))))
+    original = Parent(covers=tuple(sorted(set(known).intersection(trained_without(layout)))))
     choices = _Choices(layout, open_store(root), load_params().register_.model_name, versions(events))
     chosen = choices.choose(set(original.covers), _gone(layout, known))
     if chosen is None:
@@ -143,7 +143,7 @@ def _evidence_of(chosen: VersionEvidence) -> Mapping[str, RequestEvidence]:
     return from_metrics(chosen.evaluated.metrics, chosen.registered.version) if chosen.evaluated else {}
 
 
-def _trained_without(layout: Layout) -> Sequence[str]:
+def trained_without(layout: Layout) -> Sequence[str]:
     """Return the requests whose data were gone already when the original was trained."""
     path = layout.metrics("train")
     without: Any = read_json(path).get("without", []) if path.exists() else []

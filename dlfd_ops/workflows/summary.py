@@ -6,11 +6,13 @@ import sys
 from pathlib import Path
 
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from dlfd_ops.deletion.forget_list import ForgetList, read_forget_list
 from dlfd_ops.errors import DlfdError
-from dlfd_ops.evaluation.results import read_json, read_metrics
+from dlfd_ops.evaluation.results import read_metrics
+from dlfd_ops.workflows.audit_files import read_receipt
 from dlfd_ops.workflows.layout import Layout
 
 ROWS = (
@@ -34,15 +36,15 @@ def summary(console: Console, root: Path = Path()) -> None:
     """
     layout = Layout(root)
     forget_list, metrics = read_forget_list(layout.forget_list), read_metrics(layout.metrics("unlearning"))
-    receipt = read_json(layout.receipt)
+    receipt = read_receipt(layout.receipt)
     console.print(f"\n[bold]Asked to be forgotten[/bold]  {_asked(forget_list)}")
     console.print(_numbers(metrics))
     console.print(
-        f"[bold]Registered[/bold]  {receipt['model_name']} version {receipt['version']} "
-        f"(original: version {receipt['original_version']}), gate {receipt['gate']}"
+        f"[bold]Registered[/bold]  {escape(receipt.model_name)} version {receipt.version} "
+        f"(original: version {receipt.original_version}), gate {escape(receipt.gate)}"
     )
     console.print("[bold]Report[/bold]      audit/report.html")
-    console.print(f"[bold]MLflow[/bold]      mlflow ui --backend-store-uri {receipt['store']}", soft_wrap=True)
+    console.print(f"[bold]MLflow[/bold]      mlflow ui --backend-store-uri {escape(receipt.store)}", soft_wrap=True)
 
 
 def _asked(forget_list: ForgetList) -> str:

@@ -25,6 +25,7 @@ from dlfd_ops.deletion.suppression import read_suppression
 from dlfd_ops.digest import sha256_bytes, sha256_file
 from dlfd_ops.errors import BadInput, CheckFailed
 from dlfd_ops.files import write_bytes, write_text
+from dlfd_ops.models.checkpoint import WEIGHTS
 from dlfd_ops.tracking.removal import ERASED_TAG, stored_models
 from dlfd_ops.tracking.store import open_store
 from dlfd_ops.tracking.versions import CERTIFICATE_TAG
@@ -330,6 +331,31 @@ def test_a_second_run_finds_nothing(erased: Estate) -> None:
     assert result.exit_code == 0
     assert json.loads(result.stdout)["receipt"] is None
     assert Ledger().head() == head
+
+
+def test_a_fresh_original_stays(erased: Estate) -> None:
+    """Trained when their data were gone, it knew none of them: in the working tree, in DVC's stores and in MLflow."""
+    folder, record = Path("models/original"), Path("metrics/train.json")
+    (folder / "erased.json").rename("erased.json")
+    write_text(folder / WEIGHTS, "weights of an original that was trained without them")
+    before = record.read_bytes() if record.exists() else None
+    with Repo(".") as repo:
+        repo.commit("train", force=True)
+
+    def planned(without: tuple[str, ...]) -> list[str]:
+        write_text(record, json.dumps({"accuracy": 0.9, "without": without}))
+        items = plan_erasure(erased.params).plan.items
+        return [item.store for item in items if item.kind == "model" and item.outcome == "remove"]
+
+    try:
+        assert planned(erased.request_ids) == []
+        assert set(planned(erased.request_ids[1:])) == {"DVC cache", "this working tree"}
+    finally:
+        (folder / WEIGHTS).unlink()
+        Path("erased.json").rename(folder / "erased.json")
+        record.unlink() if before is None else write_bytes(record, before)
+        with Repo(".") as repo:
+            repo.commit("train", force=True)
 
 
 def test_a_photo_that_comes_back_is_found_again(erased: Estate) -> None:

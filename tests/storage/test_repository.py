@@ -14,6 +14,8 @@ from dvc.repo import Repo
 
 from dlfd_ops.errors import BadInput
 from dlfd_ops.files import write_text
+from dlfd_ops.storage.history import read_history
+from dlfd_ops.storage.refusals import refusals
 from dlfd_ops.storage.repository import locked_repository
 
 NOBODY = 2**22 + 1
@@ -121,3 +123,26 @@ def test_a_stage_that_runs_stops_it(repository: Path) -> None:
     with pytest.raises(BadInput, match="no stage may run"):
         take_out(repository)
     assert json.loads((repository / ".dvc/tmp/rwlock").read_text()) == note
+
+
+def test_a_folder_that_dvc_refuses_is_told_without_its_name(repository: Path) -> None:
+    """DVC's own text names the path, and the folder of a person's photos may be named by the person."""
+    folder = repository / "photos" / "Jane_Doe"
+    folder.mkdir(parents=True)
+    (folder / ".dvcignore").touch()
+    with (
+        pytest.raises(BadInput, match="received IgnoreInCollectedDirError") as caught,
+        refusals("track the photos"),
+        Repo(str(repository)) as repo,
+    ):
+        repo.add([str(repository / "photos")])
+    assert "Jane" not in str(caught.value)
+
+
+def test_a_pointer_named_with_another_end_of_line_is_read(repository: Path) -> None:
+    """Python takes more characters for ends of lines than git does."""
+    (repository / "photo\u2028s.dvc").write_text((repository / "raw.txt.dvc").read_text())
+    for command in (["add", "."], ["-c", "user.name=a", "-c", "user.email=a@b.c", "commit", "-qm", "x"]):
+        subprocess.run(["git", *command], cwd=repository, check=True)
+    history = read_history(repository)
+    assert repository / "photo\u2028s.dvc" in history.pointers

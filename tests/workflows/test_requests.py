@@ -19,7 +19,7 @@ from dlfd_ops.deletion.parent import PARENT_FILE, PARENT_MODEL, Parent, read_par
 from dlfd_ops.deletion.requests import REQUESTS_FILE, read_requests
 from dlfd_ops.digest import sha256_bytes
 from dlfd_ops.errors import BadInput
-from dlfd_ops.files import replaced_folder
+from dlfd_ops.files import replaced_folder, write_bytes
 from dlfd_ops.models.checkpoint import WEIGHTS
 from dlfd_ops.workflows.request_import import import_requests
 from dlfd_ops.workflows.requests import (
@@ -365,6 +365,25 @@ def test_weights_without_a_pin_give_way_to_the_note(repository: Path) -> None:
     changed = {path for path, content in files(repository).items() if before.get(path) != content}
     assert changed == {str(repository / "audit/ledger.jsonl")}
     assert before.keys() == files(repository).keys()
+
+
+def test_a_parent_that_a_killed_pin_moved_away_is_put_back(repository: Path) -> None:
+    """Between two renames there is none: the newest that was moved aside comes back, and the command goes on."""
+    (filed,) = add_requests([WISH])
+    before = files(repository)
+    for age, content in (("older", b"of long ago"), ("newer", None)):
+        aside = PARENT_MODEL.with_name(f".parent.{age}.tmp")
+        aside.mkdir()
+        if content is None:
+            PARENT_MODEL.rename(aside / "old")
+        else:
+            write_bytes(aside / "old" / WEIGHTS, content)
+    acknowledge(filed.request.request_id)
+    assert PARENT_MODEL.is_dir()
+    assert not (PARENT_MODEL / WEIGHTS).exists()
+    assert before.items() - files(repository).items() == {
+        (str(repository / "audit/ledger.jsonl"), before[str(repository / "audit/ledger.jsonl")])
+    }
 
 
 def _bring(weights: bytes) -> None:

@@ -7,20 +7,23 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from dlfd_ops.audit.chain import Event
-from dlfd_ops.audit.evidence import VersionEvidence, versions
+from dlfd_ops.audit.evidence import VersionEvidence, lineage, versions
 from dlfd_ops.audit.facts import Unlearned, facts
 from dlfd_ops.audit.ledger import Ledger
 from dlfd_ops.data.identity import SecretKey
 from dlfd_ops.deletion.erasure import FOREIGN, RESIDUE, Target
 from dlfd_ops.errors import BadInput
 from dlfd_ops.evaluation.results import read_json
+from dlfd_ops.models.checkpoint import WEIGHTS, weights_digest
 from dlfd_ops.params import Params
 from dlfd_ops.tracking.aliases import CHAMPION
 from dlfd_ops.tracking.removal import StoredModel, stored_models
 from dlfd_ops.tracking.runs import experiment_name
 from dlfd_ops.tracking.store import Store, open_store
+from dlfd_ops.workflows.audit_files import read_receipt
 from dlfd_ops.workflows.erasure.people import People
 from dlfd_ops.workflows.layout import Layout
+from dlfd_ops.workflows.pinning import trained_without
 
 PROMOTE = "promote a version that forgot them, then run this command again"
 
@@ -36,7 +39,7 @@ def older_models(params: Params, layout: Layout, key: SecretKey, people: People)
     """
     store = open_store(layout.root)
     name = params.register_.model_name
-    covered = _covered(layout, store, name)
+    covered = _covered(layout, store, name) | _covered_by_fresh_original(layout, store, name, people)
     keep = f"{RESIDUE}: {params.erase.ground}" if params.erase.older_models == "keep" else ""
     models = stored_models(store, experiment_name(params), name)
     _check_replaced(models, covered, people)
@@ -71,12 +74,14 @@ def pointer_of(path: Path) -> Path:
 
 
 def safe_weights(layout: Layout, people: People) -> frozenset[str]:
-    """Return the SHA-256 of the weights that forgot all of the people, by the ledger.
+    """Return the SHA-256 of the weights that know none of the people.
 
-    Those of every version that did, and of what was unlearned from them.
+    Those of every version that forgot them all, by the ledger, the original's where it was trained without them, by
+    the record of its training, and of what was unlearned from these.
     """
     events = Ledger(layout.ledger).events()
     safe = {version.registered.weights_digest for version in _covering(events, people)}
+    safe |= _fresh_original(layout, people)
     for _, made in facts(events, "unlearned", Unlearned):
         if made.parent_weights_digest in safe:
             safe.add(made.weights_digest)
@@ -93,6 +98,32 @@ def retrained_without(layout: Layout, people: People) -> bool:
     record = read_json(path) if path.exists() else {}
     lists = {version.registered.forget_list_digest for version in _covering(Ledger(layout.ledger).events(), people)}
     return record.get("forget_list_digest") in lists
+
+
+def _fresh_original(layout: Layout, people: People) -> set[str]:
+    """Return the SHA-256 of the original in the working tree, if the data of all of the people were gone before it."""
+    folder = layout.model("original")
+    if not (folder / WEIGHTS).exists() or not set(people.request_ids) <= {*trained_without(layout)}:
+        return set()
+    return {weights_digest(folder)}
+
+
+def _covered_by_fresh_original(
+    layout: Layout, store: Store, model_name: str, people: People
+) -> dict[int, frozenset[str]]:
+    """Return the version of an original that was trained without the people, with them, as far as it is registered.
+
+    Which one that is says the receipt, whose version came of it by the ledger, and no tag in the store.
+    """
+    if not (fresh := _fresh_original(layout, people)) or not layout.receipt.exists():
+        return {}
+    receipt = read_receipt(layout.receipt)
+    made = {fact.weights_digest: fact for _, fact in facts(Ledger(layout.ledger).events(), "unlearned", Unlearned)}
+    if (receipt.model_name, receipt.store) != (model_name, store.description):
+        return {}
+    if lineage(receipt.weights_digest, made)[-1] not in fresh:
+        return {}
+    return {receipt.original_version: frozenset(people.request_ids)}
 
 
 def _covering(events: Sequence[Event], people: People) -> list[VersionEvidence]:
