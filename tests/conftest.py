@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -38,6 +39,8 @@ def _no_settings_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
         "MLFLOW_RUN_ID",
     ):
         monkeypatch.delenv(name, raising=False)
+    # Importing some of MLflow sets it to errors only; which test imports that first is chance.
+    logging.getLogger().setLevel(logging.WARNING)
 
 
 @pytest.fixture

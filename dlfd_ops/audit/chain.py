@@ -61,6 +61,7 @@ KINDS: dict[str, frozenset[str]] = {
             "kept",
             "weights",
             "unreadable_revisions",
+            "suppression_digest",
             "not_reached",
         }
     ),

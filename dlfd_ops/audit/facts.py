@@ -184,6 +184,8 @@ class Erased(Facts):
         weights: SHA-256 of weights that knew one of the people -> "removed" from every store that was reached, or
             "kept" in one; empty in ledgers from before it was told.
         not_reached: where their data may still lie.
+        suppression_digest: of the whole suppression list then (:func:`dlfd_ops.deletion.suppression.list_digest`); None
+            in ledgers from before it was told.
     """
 
     request_ids: tuple[str, ...]
@@ -195,6 +197,7 @@ class Erased(Facts):
     kept: dict[str, int] = Field(default_factory=dict)
     weights: dict[str, Literal["removed", "kept"]] = Field(default_factory=dict)
     not_reached: tuple[str, ...]
+    suppression_digest: Hex64 | None = None
 
 
 class Move(Facts):

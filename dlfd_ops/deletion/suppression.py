@@ -20,6 +20,7 @@ from dlfd_ops.data.identity import SecretKey, check_key_id
 from dlfd_ops.data.subjects import Subject
 from dlfd_ops.deletion.perceptual import mask, perceptual_hash
 from dlfd_ops.deletion.requests import KeyedHash, KeyId, RequestId
+from dlfd_ops.digest import sha256_json
 from dlfd_ops.errors import BadInput
 from dlfd_ops.files import read_bounded, write_text
 
@@ -138,6 +139,11 @@ def read_suppression(path: Path = SUPPRESSION_FILE) -> tuple[Suppressed, ...]:
     except (UnicodeDecodeError, csv.Error) as error:
         raise _unreadable(path, line, "UTF-8 CSV") from error
     return tuple(entries)
+
+
+def list_digest(entries: Iterable[Suppressed]) -> str:
+    """Return the SHA-256 of who and what is on the list; a perceptual hash may be added to an entry later."""
+    return sha256_json(sorted(entry.identity for entry in entries))
 
 
 def check_same_key(entries: Iterable[Suppressed], key: SecretKey) -> None:

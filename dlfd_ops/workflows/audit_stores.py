@@ -12,6 +12,7 @@ from dlfd_ops.audit.facts import Receipt as Registration
 from dlfd_ops.audit.verification import MISSING, Finding, Verification
 from dlfd_ops.data.manifest import read_manifest
 from dlfd_ops.deletion.erasure import PREPARED, Receipt, read_receipt, receipt_path
+from dlfd_ops.deletion.suppression import SUPPRESSION_FILE, list_digest, read_suppression
 from dlfd_ops.digest import sha256_file
 from dlfd_ops.errors import BadInput
 from dlfd_ops.models.checkpoint import WEIGHTS
@@ -58,6 +59,7 @@ def compare_stores(layout: Layout, events: Sequence[Event]) -> Verification:
     if not result.checked:
         return Verification(not_checked=("the stores: nothing was erased yet",))
     result += _compare_photos(layout, receipts) + _compare_weights(layout, weights_gone(events))
+    result += _compare_suppression(layout, events)
     return result + Verification(not_checked=(DVC_NOT_CHECKED,))
 
 
@@ -96,6 +98,20 @@ def compare_erased_models(
             finding = Finding(what, f"nothing: erased on {gone[digest][:10]}", "files")
             result += Verification(findings=(finding,) if back else (), checked=(what,))
     return result
+
+
+def _compare_suppression(layout: Layout, events: Sequence[Event]) -> Verification:
+    """Check that whoever was erased is still kept out: only an erasure adds to the list, and nothing takes from it."""
+    expected = [fact.suppression_digest for _, fact in facts(events, "erased", Erased)][-1]
+    if expected is None:
+        return Verification(not_checked=("the suppression list: this ledger is from before it named the list",))
+    name, path = str(SUPPRESSION_FILE), layout.root / SUPPRESSION_FILE
+    try:
+        found = list_digest(read_suppression(path)) if path.exists() else MISSING
+    except BadInput as error:
+        found = error.received
+    findings = () if found == expected else (Finding(name, expected, found),)
+    return Verification(findings=findings, checked=(name,))
 
 
 def _compare_photos(layout: Layout, receipts: Mapping[str, Receipt]) -> Verification:

@@ -31,15 +31,14 @@ from dlfd_ops.evaluation.results import (
 )
 from dlfd_ops.evaluation.retrain_gap import retrain_gap
 from dlfd_ops.files import write_text
-from dlfd_ops.models.checkpoint import load_classifier, weights_digest
-from dlfd_ops.models.classifier import Classifier
+from dlfd_ops.models.checkpoint import weights_digest
 from dlfd_ops.models.precision import compute_exactly
 from dlfd_ops.params import Params
 from dlfd_ops.workflows.evidence import sign_evidence
 from dlfd_ops.workflows.judging import Forgotten, judge_forgotten
 from dlfd_ops.workflows.layout import Layout
 from dlfd_ops.workflows.retired import Retired, photos_digest, read_retired
-from dlfd_ops.workflows.start import read_start
+from dlfd_ops.workflows.start import load_fitting, read_start
 
 ORIGINAL, PARENT, UNLEARNED, RETRAINED, NEWEST = "original", "parent", "unlearned", "retrained", "newest"
 Metrics = dict[str, dict[str, float]]
@@ -181,7 +180,7 @@ def _judge(
     folders: Mapping[str, Path],
     references: ReferenceLosses | None,
 ) -> dict[str, Judgement]:
-    models = {name: _load_fitting(folder, params, manifest) for name, folder in folders.items()}
+    models = {name: load_fitting(folder, params, manifest) for name, folder in folders.items()}
     return {
         name: judge_model(
             model,
@@ -205,19 +204,6 @@ def _references(retrained: RetrainedRecord | None, params: Params) -> ReferenceL
             "evaluate.references asks for %d reference models and there are %d; run the retrain stage", asked, found
         )
     return references
-
-
-def _load_fitting(folder: Path, params: Params, manifest: Manifest) -> Classifier:
-    model = load_classifier(folder)
-    labels, info = params.base.labels, manifest.info
-    classes = {label: info.classes.get(label) for label in labels}
-    if (model.card.labels, model.card.image_size) != (labels, info.image_size) or model.card.classes != classes:
-        raise BadInput(
-            f"{folder} must predict base.labels on images of the manifest's size",
-            received=f"a model of {', '.join(model.card.labels)} at {model.card.image_size} px",
-            remedy="run its stage again",
-        )
-    return model
 
 
 def _collect(found: Mapping[str, ModelEvaluation], seconds: Mapping[str, float]) -> Metrics:

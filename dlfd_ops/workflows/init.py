@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -108,7 +108,9 @@ def init(wish: Adoption, *, dry_run: bool = False) -> Initialised:
     code = factory_file(wish.factory)
     origin, state = _weights(wish.weights)
     source = _source(wish, _params(wish, Factory("not found yet", wish.side, wish.arguments, origin)))
-    factory = _fitting_factory(wish, {label: source.classes[label] for label in wish.labels}, origin, state)
+    # Written down: a class that a later delivery adds, or names otherwise, would give the others another order.
+    wish = replace(wish, classes={label: source.classes[label] for label in wish.labels})
+    factory = _fitting_factory(wish, wish.classes, origin, state)
     files = plan_files(wish.folder, _params(wish, factory), code)
     weights = wish.folder / WEIGHTS
     files[weights] = save({name: tensor.contiguous().clone() for name, tensor in state.items()})

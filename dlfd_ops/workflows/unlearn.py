@@ -11,7 +11,7 @@ from dlfd_ops.data.manifest import read_manifest
 from dlfd_ops.deletion.forget_list import ForgetList, read_forget_list
 from dlfd_ops.digest import sha256_json
 from dlfd_ops.files import replaced_folder, write_text
-from dlfd_ops.models.checkpoint import CARD, WEIGHTS, load_classifier, weights_digest
+from dlfd_ops.models.checkpoint import CARD, WEIGHTS, weights_digest
 from dlfd_ops.params import Params
 from dlfd_ops.tracking.provenance import read_provenance
 from dlfd_ops.training.launch import start_accelerator
@@ -19,7 +19,7 @@ from dlfd_ops.unlearning.registry import method_name
 from dlfd_ops.workflows.forgetting import build_objective, load_unlearning_sets
 from dlfd_ops.workflows.layout import Layout
 from dlfd_ops.workflows.running import StageRun, run_tracked
-from dlfd_ops.workflows.start import read_start
+from dlfd_ops.workflows.start import load_fitting, read_start
 
 KEPT = "none"
 """What stands for the method where there was nothing new to forget."""
@@ -31,12 +31,12 @@ def unlearn(params: Params, root: Path = Path()) -> None:
     Starts from the pinned parent. With nothing new to forget, the parent itself is the result.
 
     Raises:
-        BadInput: an input is missing or damaged, or the parent is not the pinned one.
+        BadInput: an input is missing or damaged, or the parent is not the pinned one or does not know these classes.
     """
     layout, accelerator = Layout(root), start_accelerator()
     manifest, forget_list = read_manifest(layout.manifest), read_forget_list(layout.forget_list)
     start = read_start(layout)
-    parent = load_classifier(start.folder)
+    parent = load_fitting(start.folder, params, manifest)
     if not forget_list.rows:
         if accelerator.is_main_process:
             _keep_parent(layout, start.folder)

@@ -41,7 +41,14 @@ def version(number: int, asked: list[str], forgotten: list[str]) -> list[tuple[s
 def erasure(request_id: str) -> dict[str, Any]:
     """Return the event of an erasure."""
     digests = dict.fromkeys(("plan_digest", "receipt_digest", "manifest_before", "manifest_after"), "d" * 64)
-    counts: dict[str, Any] = {"objects": {}, "kept": {}, "weights": {}, "unreadable_revisions": 0, "not_reached": []}
+    counts: dict[str, Any] = {
+        "objects": {},
+        "kept": {},
+        "weights": {},
+        "unreadable_revisions": 0,
+        "not_reached": [],
+        "suppression_digest": "7" * 64,
+    }
     return {"request_ids": [request_id], **digests, **counts}
 
 

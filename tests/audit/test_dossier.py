@@ -99,6 +99,7 @@ def erased(**changes: Any) -> dict[str, Any]:
         "kept": {SHARED: 1},
         "weights": {ORIGINAL: "removed"},
         "unreadable_revisions": 2,
+        "suppression_digest": "7" * 64,
         "not_reached": ["backups", "clones"],
         **changes,
     }

@@ -21,7 +21,7 @@ from dlfd_ops.data.identity import project_key
 from dlfd_ops.data.manifest import read_manifest
 from dlfd_ops.deletion.erasure import FOREIGN, INTENT_FILE, SHARED, Receipt
 from dlfd_ops.deletion.parent import read_parent
-from dlfd_ops.deletion.suppression import read_suppression
+from dlfd_ops.deletion.suppression import SUPPRESSION_FILE, read_suppression
 from dlfd_ops.digest import sha256_bytes, sha256_file
 from dlfd_ops.errors import BadInput, CheckFailed
 from dlfd_ops.files import write_bytes, write_text
@@ -301,17 +301,20 @@ def test_certificates_and_letters_say_what_was_erased(erased: Estate) -> None:
 
 
 def test_what_comes_back_is_found(erased: Estate) -> None:
-    """The audit names a changed receipt, erased weights in the workspace, and a record without an erasure."""
+    """The audit names a changed receipt, a shorter list of whom to keep out, erased weights, an unfounded record."""
     layout, events = Layout(erased.root), Ledger().events()
     assert compare_stores(layout, events).findings == ()
     receipt, weights = next(Path("audit/receipts").iterdir()), Path("models/retrained/weights.safetensors")
     kept = receipt.read_text()
     receipt.write_text(kept.replace("removed", "kept", 1))
     write_text(weights, WEIGHTS_OF["original"])
+    listed = SUPPRESSION_FILE.read_text()
+    write_text(SUPPRESSION_FILE, "".join(listed.splitlines(keepends=True)[:-1]))
     found = {finding.what for finding in compare_stores(layout, events).findings}
     receipt.write_text(kept)
+    write_text(SUPPRESSION_FILE, listed)
     weights.unlink()
-    assert found == {f"audit/receipts/{receipt.name}", str(weights)}
+    assert found == {f"audit/receipts/{receipt.name}", str(SUPPRESSION_FILE), str(weights)}
     before = [event for event in events if event.kind != "erased"]
     assert ORIGINAL in {finding.what for finding in compare_files(before, read_found(layout)).findings}
     assert ORIGINAL not in {finding.what for finding in compare_files(events, read_found(layout)).findings}

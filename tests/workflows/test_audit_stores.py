@@ -56,6 +56,7 @@ def history(root: Path, description: str) -> Ledger:
             "kept": {SHARED: 1},
             "weights": {ORIGINAL: "removed"},
             "unreadable_revisions": 0,
+            "suppression_digest": "7" * 64,
             "not_reached": [],
         },
     )

@@ -26,7 +26,7 @@ from dlfd_ops.deletion.erasure import (
     count,
     count_grounds,
 )
-from dlfd_ops.deletion.suppression import append_suppressed
+from dlfd_ops.deletion.suppression import append_suppressed, list_digest, read_suppression
 from dlfd_ops.digest import sha256_bytes, sha256_file
 from dlfd_ops.errors import CheckFailed
 from dlfd_ops.evaluation.results import flatten, read_json
@@ -222,6 +222,7 @@ def leave_receipt(work: Work) -> None:
             "kept": count_grounds(receipt.items),
             "weights": _weights(targets),
             "unreadable_revisions": len(receipt.unreadable_revisions),
+            "suppression_digest": list_digest(read_suppression()),
             "not_reached": list(receipt.not_reached),
         },
     )
