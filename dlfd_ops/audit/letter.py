@@ -153,7 +153,7 @@ def _evidence(said: RequestCertificate) -> _Section:
             "given one forgotten photo and one photo of somebody the model has never seen, it has to say which is "
             "which. Guessing blindly is right in 50 % of such pairs.",
             *_attack(said),
-            "The limits that we set beforehand were kept.",
+            "Our limits for this test were kept.",
             "This is evidence and not proof. A cleverer test might find traces that ours does not, and we carried out "
             "the test ourselves.",
         ),
@@ -168,7 +168,7 @@ def _attack(said: RequestCertificate) -> tuple[str, ...]:
         return ()
     return (
         f"Before the change the test was right in {_percent(before)} of the pairs, after it in {_percent(after)}. "
-        "These figures are for all photos that were forgotten together with yours.",
+        "These figures are for yours together with all other photos that the model has been made to forget.",
     )
 
 

@@ -52,8 +52,12 @@ def run(yes: bool, reviewed: str | None, as_json: bool) -> None:
     def approve(planned: Planned) -> None:
         if not as_json:
             _show(planned)
-        if not yes and not click.confirm("What is removed can't be brought back. Go on?", err=as_json):
-            raise CheckFailed("an erasure needs a yes", received="no; nothing was removed", remedy="run it when sure")
+        if not yes and not _confirmed(err=as_json):
+            raise CheckFailed(
+                "an erasure needs a yes",
+                received="none; nothing was removed",
+                remedy="run it when sure; where nobody answers, with --yes",
+            )
 
     params = load_params()
     done = run_erasure(params, approve=approve, expected=_digest(reviewed) if reviewed else None)
@@ -64,6 +68,13 @@ def run(yes: bool, reviewed: str | None, as_json: bool) -> None:
     else:
         click.echo(f"receipt  {done.receipt}")
         click.echo(f"now commit what changed, and push it: {COMMIT.format(shlex.join(_changed(params)))}")
+
+
+def _confirmed(*, err: bool) -> bool:
+    try:
+        return click.confirm("What is removed can't be brought back. Go on?", err=err)
+    except click.Abort:
+        return False
 
 
 def _changed(params: Params) -> tuple[str, ...]:

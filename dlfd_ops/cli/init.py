@@ -117,7 +117,8 @@ The stages of {folder}/dvc.yaml, each with its section in {folder}/params.yaml:
   audit        writes the compliance report
 
 Next:
-  git add {folder} && git commit
+  echo '/mlflow.db*' >> .gitignore && echo '/mlartifacts/' >> .gitignore    # MLflow's store, if it is the embedded one
+  git add {folder} .gitignore && git commit
   cd {folder}
   dlfd-ops request add --subject -     # type the subject id as it stands in your data, Enter, Ctrl-D
   dvc repro"""

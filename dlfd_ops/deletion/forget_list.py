@@ -187,8 +187,9 @@ def check_forgettable(forget_list: ForgetList, manifest: Manifest, parent: Paren
     if not forget_list.rows:
         raise BadInput(
             "an open request must concern a training sample before there is anything to unlearn",
-            received=f"{len(forget_list.counts)} requests about people that the model never trained on",
-            remedy="close them with `dlfd-ops request refuse --reason never_trained_on` and remove the data",
+            received=f"{len(forget_list.counts)} about people that the model never trained on, "
+            f"{next(iter(forget_list.counts))} first",
+            remedy="close each with `dlfd-ops request refuse ID --reason never_trained_on` and remove the data",
         )
     trained = len(manifest.split("train"))
     if len(forget_list.cumulative_ids) == trained:
@@ -322,7 +323,8 @@ def _matches_nothing(request: DeletionRequest) -> BadInput:
     return BadInput(
         "a request must match at least one sample of the data",
         received=f"{request.request_id}, whose {request.kind} is not in the manifest",
-        remedy="check what was asked with the person, or close it: `dlfd-ops request refuse --reason not_in_data`",
+        remedy="check what was asked with the person, or close it: "
+        f"`dlfd-ops request refuse {request.request_id} --reason not_in_data`",
     )
 
 

@@ -32,13 +32,28 @@ def require_repository(root: Path) -> None:
     Raises:
         BadInput: it is not.
     """
-    below = find_repository(root) is not None and all((root / name).is_file() for name in ("dvc.yaml", "params.yaml"))
+    below = find_repository(root) is not None and all(
+        (root / name).is_file() for name in (PIPELINE_FILE, "params.yaml")
+    )
+    elsewhere = [] if _forgets(root) else sorted(filter(_forgets, (*root.glob("*/"), *root.glob("*/*/"))))
+    if elsewhere:
+        raise BadInput(
+            "the command must run in the pipeline's folder of a DVC repository",
+            received="a folder above it",
+            remedy=f"change to {elsewhere[0].relative_to(root)}",
+        )
     if not (root / ".dvc").is_dir() and not below:
         raise BadInput(
             "the command must run in the pipeline's folder of a DVC repository",
             received="a folder without .dvc",
             remedy="change to that folder, or run `dvc init` in it",
         )
+
+
+def _forgets(folder: Path) -> bool:
+    """Whether the pipeline in a folder is one of this project: it has the stage that resolves the requests."""
+    path = folder / PIPELINE_FILE
+    return path.is_file() and b"\n  forget_list:" in path.read_bytes()[:MAX_PIPELINE_BYTES]
 
 
 def track(paths: Iterable[Path], root: Path) -> None:

@@ -64,6 +64,17 @@ def read_history(root: Path) -> History:
         return History(commits, dict(line.split() for line in references.splitlines()), pointers)
 
 
+def was_committed(root: Path, names: Iterable[str]) -> bool:
+    """Return whether any revision of the repository around ``root`` has one of these paths, from its top folder."""
+    try:
+        repo = Repo(root, search_parent_directories=True)
+    except GitError:
+        return False
+    with repo:
+        top = [f":(top){name}" for name in names]
+        return bool(repo.git.log("--all", "--reflog", "--max-count=1", "--format=%H", "--", *top))
+
+
 def remove_references(root: Path, references: Iterable[str]) -> None:
     """Remove references of DVC's experiments from the repository around ``root``; one that is gone is no error."""
     with Repo(root, search_parent_directories=True) as repo:

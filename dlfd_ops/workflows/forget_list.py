@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterable
 from pathlib import Path
 
 from dlfd_ops.audit.ledger import Ledger
@@ -16,7 +17,7 @@ from dlfd_ops.deletion.forget_list import (
     write_forget_list,
 )
 from dlfd_ops.deletion.parent import PARENT_FILE, read_parent
-from dlfd_ops.deletion.requests import REQUESTS_FILE, read_requests
+from dlfd_ops.deletion.requests import REQUESTS_FILE, DeletionRequest, read_requests
 from dlfd_ops.params import Params
 
 MANIFEST_FILE = Path("data/prepared/manifest.parquet")
@@ -36,7 +37,9 @@ def forget_list(params: Params) -> ForgetList:
     """
     manifest = read_manifest(MANIFEST_FILE)
     parent = read_parent(PARENT_FILE)
-    resolved = resolve(read_requests(REQUESTS_FILE), manifest, parent, read_aliases(ALIASES_FILE))
+    requests = read_requests(REQUESTS_FILE)
+    resolved = resolve(requests, manifest, parent, read_aliases(ALIASES_FILE))
+    _warn_of_missing(requests, resolved)
     check_forgettable(resolved, manifest, parent, params.forget_list.max_share)
     if not resolved.counts:
         _LOGGER.info("nothing new to forget: version %d is the result", parent.version)
@@ -51,3 +54,16 @@ def forget_list(params: Params) -> ForgetList:
         },
     )
     return resolved
+
+
+def _warn_of_missing(requests: Iterable[DeletionRequest], resolved: ForgetList) -> None:
+    for request in requests:
+        count = resolved.counts.get(request.request_id)
+        found = 0 if count is None else count.train + count.other
+        if count is not None and found < len(request.sample_ids):
+            _LOGGER.warning(
+                "%s asks for %d photos and the data have %d of them: a photo that was saved anew is another file",
+                request.request_id,
+                len(request.sample_ids),
+                found,
+            )

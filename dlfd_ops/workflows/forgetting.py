@@ -137,7 +137,7 @@ def _unseen_ids(anchor: Manifest, share: float) -> set[str]:
         raise BadInput(
             "the anchor split must hold at least two people who did not ask to be forgotten",
             received=f"{len(people)}",
-            remedy="give prepare.splits.anchor a larger share",
+            remedy="give prepare.splits.anchor a larger share, and another split a smaller one",
         )
     chosen = set(people[: min(max(1, round(share * len(people))), len(people) - 1)])
     return set(anchor.rows["sample_id"][anchor.rows["subject_key"].isin(chosen)])

@@ -119,7 +119,7 @@ def init(wish: Adoption, *, dry_run: bool = False) -> Initialised:
     if not dry_run:
         for path, content in new.items():
             write_bytes(path, content)
-        track([weights], Path())
+        track([WEIGHTS], wish.folder)
     return Initialised(
         folder=wish.folder,
         origin=origin,

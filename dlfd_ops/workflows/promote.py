@@ -77,7 +77,7 @@ def _candidate(champion: Champion) -> int:
         raise BadInput(
             f"{champion.model_name} must have a candidate to promote",
             received=f"no alias {CANDIDATE}: no version has passed its gate",
-            remedy="run `dvc repro`, or name a version with --version",
+            remedy="name a version with --version: that says which rules it failed",
         )
     return candidate
 

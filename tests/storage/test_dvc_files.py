@@ -88,6 +88,20 @@ def test_a_folder_without_dvc_is_bad_input(tmp_path: Path) -> None:
         track([FILE], tmp_path)
 
 
+def test_the_folder_above_a_pipeline_is_not_its_own(repository: Path) -> None:
+    """A request that is filed there would be answered by nobody; the folder that `init` made is named."""
+    (repository / "dvc.yaml").unlink(missing_ok=True)
+    below = repository / "privacy/dlfd"
+    below.mkdir(parents=True)
+    (below / "dvc.yaml").write_text("stages:\n  train:\n    cmd: a\n")
+    (below / "params.yaml").touch()
+    require_repository(repository)
+    (below / "dvc.yaml").write_text("stages:\n  forget_list:\n    cmd: a\n")
+    require_repository(below)
+    with pytest.raises(BadInput, match="a folder above it; change to privacy/dlfd"):
+        require_repository(repository)
+
+
 def test_what_dvc_refuses_is_bad_input(repository: Path) -> None:
     """A missing file is told in one line with the remedy."""
     with pytest.raises(BadInput, match="DVC must be able to add") as caught:

@@ -14,7 +14,7 @@ from dvc.repo import Repo
 
 from dlfd_ops.errors import BadInput
 from dlfd_ops.files import write_text
-from dlfd_ops.storage.history import read_history
+from dlfd_ops.storage.history import read_history, was_committed
 from dlfd_ops.storage.refusals import refusals
 from dlfd_ops.storage.repository import locked_repository
 
@@ -137,6 +137,16 @@ def test_a_folder_that_dvc_refuses_is_told_without_its_name(repository: Path) ->
     ):
         repo.add([str(repository / "photos")])
     assert "Jane" not in str(caught.value)
+
+
+def test_a_store_that_was_committed_is_found(repository: Path) -> None:
+    """In any revision, though the file is gone since."""
+    run = ["git", "-c", "user.name=a", "-c", "user.email=a@b.c"]
+    (repository / "mlflow.db").touch()
+    for command in (["add", "."], ["commit", "-qm", "x"], ["rm", "-q", "mlflow.db"], ["commit", "-qm", "y"]):
+        assert not was_committed(repository, ("mlartifacts",))
+        subprocess.run([*run, *command], cwd=repository, check=True)
+    assert was_committed(repository, ("mlflow.db", "mlartifacts"))
 
 
 def test_a_pointer_named_with_another_end_of_line_is_read(repository: Path) -> None:

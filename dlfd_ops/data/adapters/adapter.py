@@ -177,7 +177,7 @@ def _check_header(name: str, header: list[str], required: tuple[str, ...]) -> No
         # Numbers alone: where the header is missing, these are a row's cells.
         what = f"{len(repeated)} columns of one name" if repeated else f"no column {', '.join(missing)}"
         raise BadInput(
-            f"{name} must have a header with the columns {', '.join(required)}, each once",
+            f"{name} must have a header with the columns {', '.join(dict.fromkeys(required))}, each once",
             received=what,
             remedy="correct the header",
         )

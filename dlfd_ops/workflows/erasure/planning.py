@@ -21,6 +21,8 @@ from dlfd_ops.deletion.erasure import (
 )
 from dlfd_ops.digest import sha256_bytes, sha256_file
 from dlfd_ops.models.checkpoint import WEIGHTS, weights_digest
+from dlfd_ops.storage.history import was_committed
+from dlfd_ops.tracking.store import EMBEDDED_ARTIFACTS, EMBEDDED_DATABASE
 from dlfd_ops.workflows.erasure.contents import runs_naming, tables_of
 from dlfd_ops.workflows.erasure.models import older_models, pointer_of, retrained_without
 from dlfd_ops.workflows.erasure.private import half_replaced, private_files
@@ -33,6 +35,9 @@ NEVER_REACHED = (
     "Git history: pointers of older revisions and of experiments name contents that are gone",
     "copies of photos, of models and of prepared data that somebody made outside of this pipeline",
     "earlier versions of objects in buckets that keep versions",
+)
+COMMITTED_STORE = (
+    "Git history: MLflow's store was committed to it, models and all; rewrite the history and ignore the store"
 )
 ADOPTED = "the model that the original was adopted from, in the registry or the file that it came from"
 
@@ -219,4 +224,6 @@ class Planner:
             for store, contents in self._survey.stores.contents.items()
             if contents.temporary and not store.own
         ]
+        if was_committed(self._around.layout.root, (EMBEDDED_DATABASE, EMBEDDED_ARTIFACTS)):
+            found.append(COMMITTED_STORE)
         return (*found, *NEVER_REACHED, *([ADOPTED] if self._survey.adopted else []))
