@@ -41,7 +41,7 @@ def draw_losses(curves: Mapping[str, Curves], aucs: Mapping[str, float], stem: P
 
     Args:
         curves: by model, in the order of the panels, at least one.
-        aucs: the attack's AUC by model, written above its panel.
+        aucs: the attack's AUC by model, written above its panel; none where nobody was to be forgotten.
         stem: path without a suffix.
     """
     columns = min(len(curves), _PANELS_A_ROW)
@@ -50,7 +50,7 @@ def draw_losses(curves: Mapping[str, Curves], aucs: Mapping[str, float], stem: P
         grid = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False)
         edges = _loss_edges(curves)
         for panel, (model, drawn) in zip(grid.flat, curves.items(), strict=False):
-            panel.set_title(f"{model}: attack AUC {aucs[model]:.3f}", loc="left", fontsize=11)
+            panel.set_title(_titled(model, aucs, "attack AUC"), loc="left", fontsize=11)
             for name, look in _SETS.items():
                 _draw_histogram(panel, drawn.losses[name], edges, look)
             panel.set_xscale("log")
@@ -72,7 +72,7 @@ def draw_roc(curves: Mapping[str, Curves], aucs: Mapping[str, float], stem: Path
 
     Args:
         curves: by model.
-        aucs: the attack's AUC by model, written in the legend.
+        aucs: the attack's AUC by model, written in the legend; none where nobody was to be forgotten.
         stem: path without a suffix.
     """
     with new_figure(width=9.2, height=4.4) as figure:
@@ -106,10 +106,14 @@ def _loss_tick(value: float, _position: int) -> str:
     return rf"$\leq 10^{{{power}}}$" if value <= SMALLEST_LOSS else rf"$10^{{{power}}}$"
 
 
+def _titled(model: str, aucs: Mapping[str, float], what: str) -> str:
+    return f"{model}: {what} {aucs[model]:.3f}" if model in aucs else model
+
+
 def _draw_rates(panel: Axes, curves: Mapping[str, Curves], aucs: Mapping[str, float]) -> None:
     chance = np.geomspace(SMALLEST_RATE, 1, 2)
     panel.plot(chance, chance, color="#8A8A8A", linestyle=":", linewidth=1.4, label="guessing: AUC 0.500")
     for model, drawn in curves.items():
-        label = f"{model}: AUC {aucs[model]:.3f}"
+        label = _titled(model, aucs, "AUC")
         panel.plot(drawn.fpr, drawn.tpr, linewidth=1.8, label=label, **_MODELS[model])
     panel.set_xlabel("people never seen, taken for known\n(false-positive rate)")

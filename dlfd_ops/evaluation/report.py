@@ -153,8 +153,8 @@ def summarise(
     the paper. ``loss_distance``: Kolmogorov-Smirnov, forget against test. ``overshoot``: 1 when forget losses lie above
     test's. Where it is known whose photos they are, also those of :func:`~dlfd_ops.evaluation.people.person_metrics`.
 
-    With an empty forget set ``accuracy_forget`` and ``loss_forget`` are left out, and the attack's metrics are those of
-    chance: nobody was there to be recognised. A set that is not given has no metrics.
+    With an empty forget set only what the other sets say is left: of nobody there is nothing to recognise, and chance
+    would read as a perfect result. A set that is not given has no metrics.
 
     Args:
         predictions: for "forget" and "test", and where there are for "retain" and "validation".
@@ -189,6 +189,8 @@ def summarise(
     metrics["overshoot"] = float(comparison.overshoot)
     if subjects is not None:
         metrics |= person_metrics(predictions, subjects, references, trials, seed=seed)
+    if not len(predictions["forget"]):
+        metrics = {name: metrics[name] for name in metrics if name.startswith("accuracy") or name in ("loss", "ece")}
     return ModelEvaluation(rounded(metrics), curves_of({name: losses[name] for name in ATTACKED_SETS}, attack))
 
 

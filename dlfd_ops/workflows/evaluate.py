@@ -216,7 +216,7 @@ def _collect(found: Mapping[str, ModelEvaluation], seconds: Mapping[str, float])
 
 def _write_plots(found: Mapping[str, ModelEvaluation], layout: Layout) -> None:
     curves = {name: evaluation.curves for name, evaluation in found.items()}
-    aucs = {name: evaluation.metrics["mia_auc"] for name, evaluation in found.items()}
+    aucs = {name: one.metrics["mia_auc"] for name, one in found.items() if "mia_auc" in one.metrics}
     losses = [
         (model, name, loss)
         for model, drawn in curves.items()

@@ -285,12 +285,12 @@ def test_relearn_time_is_measured_where_it_is_asked_for(tiny: Tiny) -> None:
     assert tiny.params.evaluate.relearn is None
 
 
-def test_an_empty_forget_list_is_chance(tiny: Tiny) -> None:
-    """Nobody to forget: the stage ends well, and says chance."""
+def test_of_an_empty_forget_list_there_is_nothing_to_say(tiny: Tiny) -> None:
+    """Nobody to forget: the stage ends well, and has no number that would read as a perfect result."""
     _forget(tiny.root, [])
     metrics = evaluate(tiny.params, tiny.root)
-    assert metrics["unlearned"]["mia_auc"] == 0.5
-    assert "accuracy_forget" not in metrics["unlearned"]
+    assert not {"mia_auc", "nomus", "forgetting_score", "accuracy_forget"} & metrics["unlearned"].keys()
+    assert metrics["unlearned"]["accuracy"] > 0
 
 
 def test_a_sample_to_forget_that_was_never_trained_on_is_refused(tiny: Tiny) -> None:
