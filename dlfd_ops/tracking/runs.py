@@ -50,7 +50,7 @@ class ModelRun:
         self._take("step/", metrics, step)
 
     def on_epoch(self, epoch: int, metrics: Mapping[str, float]) -> None:
-        """Take the metrics of an epoch; they are logged as ``epoch/<name>`` over epochs."""
+        """Take the metrics of an epoch's last step; they are logged as ``epoch/<name>`` over epochs."""
         self._take("epoch/", metrics, epoch)
 
     def log_metrics(self, metrics: Mapping[str, float]) -> None:

@@ -13,7 +13,7 @@ class TrainingObserver(Protocol):
         """Receive the metrics of optimiser step ``step`` (from 1)."""
 
     def on_epoch(self, epoch: int, metrics: Mapping[str, float]) -> None:
-        """Receive the metrics of epoch ``epoch`` (from 1)."""
+        """Receive the metrics of the last step of epoch ``epoch`` (from 1), of the first process's batch."""
 
 
 class SilentObserver:
@@ -38,6 +38,6 @@ class Observers:
             observer.on_step(step, metrics)
 
     def on_epoch(self, epoch: int, metrics: Mapping[str, float]) -> None:
-        """Hand the metrics of an epoch to every observer."""
+        """Hand the metrics at the end of an epoch to every observer."""
         for observer in self._observers:
             observer.on_epoch(epoch, metrics)
