@@ -53,7 +53,10 @@ def require_repository(root: Path) -> None:
 def _forgets(folder: Path) -> bool:
     """Whether the pipeline in a folder is one of this project: it has the stage that resolves the requests."""
     path = folder / PIPELINE_FILE
-    return path.is_file() and b"\n  forget_list:" in path.read_bytes()[:MAX_PIPELINE_BYTES]
+    if not path.is_file():
+        return False
+    with path.open("rb") as stream:
+        return b"\n  forget_list:" in stream.read(MAX_PIPELINE_BYTES)
 
 
 def track(paths: Iterable[Path], root: Path) -> None:

@@ -92,9 +92,8 @@ def _pointer_blobs(repo: Repo, commits: Sequence[str]) -> list[tuple[str, str, s
     with TemporaryFile() as questions:
         questions.write("".join(f"{commit}:{path}\n" for commit, path in asked).encode("utf-8", "surrogateescape"))
         questions.seek(0)
-        answers = repo.git.cat_file("--batch-check=%(objectname) %(objecttype)", istream=questions).split(
-            "\n"
-        )  # a path may hold other ends of lines
+        answered = repo.git.cat_file("--batch-check=%(objectname) %(objecttype)", istream=questions)
+    answers = answered.split("\n")  # by line feeds alone: a path may hold what Python takes for another end of a line
     found = zip(asked, answers, strict=True)
     return [(commit, path, answer.split()[0]) for (commit, path), answer in found if answer.endswith(" blob")]
 

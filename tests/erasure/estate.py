@@ -310,8 +310,8 @@ def _fulfil(estate: Estate) -> None:
     """File the requests, register an original and a version that forgot, let it pass the gate, and serve it."""
     filed = add_requests([Wish("gdpr", subject=subject) for subject in estate.subjects])
     estate.request_ids = tuple(sorted(one.request.request_id for one in filed))
-    original, unlearned = (_register(estate, MODEL, WEIGHTS_OF[name]) for name in ("original", "unlearned"))
-    _register(estate, FOREIGN_MODEL, FOREIGN_WEIGHTS)
+    original, unlearned = (register_model(estate, MODEL, WEIGHTS_OF[name]) for name in ("original", "unlearned"))
+    register_model(estate, FOREIGN_MODEL, FOREIGN_WEIGHTS)
     store = open_store(estate.root)
     manifest = read_manifest(Path("data/prepared/manifest.parquet"))
     estate.measured_on = photos_digest(manifest)
@@ -361,7 +361,7 @@ def _fulfil(estate: Estate) -> None:
     git("commit", "--quiet", "--message", "Fulfilled")
 
 
-def _register(estate: Estate, registered_model: str, weights: str) -> int:
+def register_model(estate: Estate, registered_model: str, weights: str) -> int:
     """Log a model in the experiment of the data set, and register it; the store may be shared."""
     store = open_store(estate.root)
     experiment = store.experiment_id("dlfd-tiny")

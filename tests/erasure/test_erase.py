@@ -36,7 +36,18 @@ from dlfd_ops.workflows.erase import Planned, plan_erasure, run_erasure
 from dlfd_ops.workflows.erasure.steps import STEPS, prepare_again
 from dlfd_ops.workflows.layout import Layout
 from dlfd_ops.workflows.retired import photos_digest, read_retired
-from tests.erasure.estate import FOREIGN_WEIGHTS, MODEL, NUMBERS, RAW, STORES, WEIGHTS_OF, Estate, git, rows
+from tests.erasure.estate import (
+    FOREIGN_WEIGHTS,
+    MODEL,
+    NUMBERS,
+    RAW,
+    STORES,
+    WEIGHTS_OF,
+    Estate,
+    git,
+    register_model,
+    rows,
+)
 
 
 def yes(planned: Planned) -> None:
@@ -338,25 +349,32 @@ def test_a_second_run_finds_nothing(erased: Estate) -> None:
 
 def test_a_fresh_original_stays(erased: Estate) -> None:
     """Trained when their data were gone, it knew none of them: in the working tree, in DVC's stores and in MLflow."""
-    folder, record = Path("models/original"), Path("metrics/train.json")
+    weights = "weights of an original that was trained without them"
+    store, version = open_store(erased.root), register_model(erased, MODEL, weights)
+    named = {"version": version, "original_version": version, "parent_version": version, "model_name": MODEL}
+    digests = {"weights_digest": sha256_bytes(weights.encode()), "forget_list_digest": "", "manifest_digest": ""}
+    receipt = {**named, **digests, "run_id": "run", "store": store.description, "gate": ""}
+    folder, record, registration = Path("models/original"), Path("metrics/train.json"), Path("registry/version.json")
     (folder / "erased.json").rename("erased.json")
-    write_text(folder / WEIGHTS, "weights of an original that was trained without them")
-    before = record.read_bytes() if record.exists() else None
+    write_text(folder / WEIGHTS, weights)
     with Repo(".") as repo:
         repo.commit("train", force=True)
 
-    def planned(without: tuple[str, ...]) -> list[str]:
+    def going(without: tuple[str, ...]) -> set[str]:
         write_text(record, json.dumps({"accuracy": 0.9, "without": without}))
         items = plan_erasure(erased.params).plan.items
-        return [item.store for item in items if item.kind == "model" and item.outcome == "remove"]
+        return {item.store for item in items if item.kind == "model" and item.outcome == "remove"}
 
     try:
-        assert planned(erased.request_ids) == []
-        assert set(planned(erased.request_ids[1:])) == {"DVC cache", "this working tree"}
+        assert going(erased.request_ids) == {f"MLflow {store.description}"}, "which version it is, nothing says yet"
+        write_text(registration, json.dumps(receipt))
+        assert going(erased.request_ids) == set()
+        assert going(erased.request_ids[1:]) == {f"MLflow {store.description}", "DVC cache", "this working tree"}
     finally:
         (folder / WEIGHTS).unlink()
         Path("erased.json").rename(folder / "erased.json")
-        record.unlink() if before is None else write_bytes(record, before)
+        record.unlink()
+        registration.unlink()
         with Repo(".") as repo:
             repo.commit("train", force=True)
 
