@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+from filelock import FileLock, Timeout
 
 from dlfd_ops.errors import BadInput
 
@@ -91,6 +92,34 @@ def write_bytes(path: Path, content: bytes, *, mode: int = 0o644) -> None:
 def write_text(path: Path, content: str, *, mode: int = 0o644) -> None:
     """Replace ``path`` by ``content`` (UTF-8) in one rename."""
     write_bytes(path, content.encode(), mode=mode)
+
+
+@contextmanager
+def locked(path: Path, *, seconds: float, rule: str) -> Iterator[None]:
+    """Hold a lock file, waiting for whoever has it; its folder is created when missing.
+
+    Args:
+        path: the lock file.
+        seconds: longest wait.
+        rule: what only one process at a time does, for people.
+
+    Raises:
+        BadInput: another process held it all the time.
+    """
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    lock = FileLock(path, timeout=seconds)
+    try:
+        lock.acquire()
+    except Timeout as error:
+        raise BadInput(
+            rule,
+            received=f"a lock held for over {seconds:.0f} s",
+            remedy="let the other command end, then run this one again",
+        ) from error
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def regular_file(path: Path) -> Path:

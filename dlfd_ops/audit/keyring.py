@@ -6,12 +6,10 @@ the key that replaces it, so a private key that leaked signs nothing more once i
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
-
-from filelock import FileLock, Timeout
 
 from dlfd_ops.audit.chain import Event
 from dlfd_ops.audit.facts import KeyInUse, read
@@ -25,7 +23,7 @@ from dlfd_ops.audit.signing import (
     signing_key_source,
 )
 from dlfd_ops.errors import BadInput
-from dlfd_ops.files import create_secret, private_folder, write_bytes
+from dlfd_ops.files import create_secret, locked, private_folder, write_bytes
 
 SIGNING_KEY_FILE = Path(".dlfd/signing_key.pem")
 PUBLIC_KEYS = Path("audit/keys")
@@ -231,18 +229,9 @@ class Keyring:
         if not path.exists():
             write_bytes(path, key.pem())
 
-    @contextlib.contextmanager
-    def _locked(self) -> Iterator[None]:
+    def _locked(self) -> AbstractContextManager[None]:
         lock = private_folder(self._file.parent) / "signing.lock"
-        try:
-            with FileLock(lock, timeout=LOCK_SECONDS):
-                yield
-        except Timeout as error:
-            raise BadInput(
-                "one command at a time uses the signing key",
-                received=f"a lock held for over {LOCK_SECONDS:.0f} s",
-                remedy="let the other command end, then run this one again",
-            ) from error
+        return locked(lock, seconds=LOCK_SECONDS, rule="one command at a time uses the signing key")
 
 
 def in_use_at(events: Sequence[Event], seq: int) -> str | None:

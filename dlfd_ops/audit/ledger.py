@@ -10,13 +10,11 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
-
-from filelock import FileLock, Timeout
 
 from dlfd_ops.audit.chain import (
     ABOUT,
@@ -35,7 +33,7 @@ from dlfd_ops.audit.chain import (
 from dlfd_ops.audit.facts import check_facts
 from dlfd_ops.digest import canonical_json, sha256_json
 from dlfd_ops.errors import BadInput, CheckFailed
-from dlfd_ops.files import write_bytes
+from dlfd_ops.files import locked, write_bytes
 
 LEDGER_FILE = Path("audit/ledger.jsonl")
 MAX_CLOCK_DIFFERENCE = timedelta(minutes=5)
@@ -216,18 +214,8 @@ class Ledger:
         finally:
             os.close(folder)
 
-    @contextmanager
-    def _locked(self) -> Iterator[None]:
-        self.lock.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        try:
-            with FileLock(self.lock, timeout=LOCK_SECONDS):
-                yield
-        except Timeout as error:
-            raise BadInput(
-                "one process at a time writes the ledger",
-                received=f"a lock held for over {LOCK_SECONDS:.0f} s",
-                remedy="let the other command end, then run this one again",
-            ) from error
+    def _locked(self) -> AbstractContextManager[None]:
+        return locked(self.lock, seconds=LOCK_SECONDS, rule="one process at a time writes the ledger")
 
 
 def _identity(kind: str, data: Mapping[str, Any]) -> str:

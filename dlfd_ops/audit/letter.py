@@ -145,7 +145,13 @@ def _evidence(said: RequestCertificate) -> _Section:
     if _trained(said) is False:
         what = "photos of you" if said.request.target == "subject" else "these photos"
         looked = f"We looked for {what} among the photos that the model was trained with, and found none there."
-        return _Section("How we know", (looked, "This is evidence and not proof: we keep these records ourselves."))
+        others = (
+            "Other photos serve to test the model, and as examples of people it does not know when it is changed to "
+            "forget somebody."
+        )
+        return _Section(
+            "How we know", (looked, others, "This is evidence and not proof: we keep these records ourselves.")
+        )
     return _Section(
         "How we know",
         (

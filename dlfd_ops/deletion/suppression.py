@@ -13,7 +13,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from filelock import FileLock, Timeout
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from dlfd_ops.data.identity import SecretKey, check_key_id
@@ -22,7 +21,7 @@ from dlfd_ops.deletion.perceptual import mask, perceptual_hash
 from dlfd_ops.deletion.requests import KeyedHash, KeyId, RequestId
 from dlfd_ops.digest import sha256_json
 from dlfd_ops.errors import BadInput
-from dlfd_ops.files import read_bounded, write_text
+from dlfd_ops.files import locked, read_bounded, write_text
 
 SUPPRESSION_FILE = Path("deletion/suppression.csv")
 MAX_SUPPRESSION_BYTES = 256 << 20
@@ -98,24 +97,16 @@ def append_suppressed(entries: Iterable[Suppressed], path: Path = SUPPRESSION_FI
         BadInput: the file that is there is damaged, or another writer holds it for too long.
     """
     lock = path.parent.parent / ".dlfd" / "suppression.lock"
-    lock.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    try:
-        with FileLock(lock, timeout=LOCK_SECONDS):
-            before = read_suppression(path) if path.exists() else ()
-            known = {entry.identity: entry for entry in before}
-            for entry in entries:
-                if entry.perceptual or entry.identity not in known:
-                    known[entry.identity] = entry
-            after = tuple(known[identity] for identity in sorted(known))
-            if after != before or not path.exists():
-                write_text(path, _to_csv(after))
-            return len(after) - len(before)
-    except Timeout as error:
-        raise BadInput(
-            "one command at a time changes the suppression list",
-            received=f"a lock held for over {LOCK_SECONDS:.0f} s",
-            remedy="let the other command end, then run this one again",
-        ) from error
+    with locked(lock, seconds=LOCK_SECONDS, rule="one command at a time changes the suppression list"):
+        before = read_suppression(path) if path.exists() else ()
+        known = {entry.identity: entry for entry in before}
+        for entry in entries:
+            if entry.perceptual or entry.identity not in known:
+                known[entry.identity] = entry
+        after = tuple(known[identity] for identity in sorted(known))
+        if after != before or not path.exists():
+            write_text(path, _to_csv(after))
+        return len(after) - len(before)
 
 
 def read_suppression(path: Path = SUPPRESSION_FILE) -> tuple[Suppressed, ...]:

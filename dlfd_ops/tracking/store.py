@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit, urlunsplit
 
-from filelock import FileLock, Timeout
 from mlflow import MlflowClient
 from mlflow.entities import LifecycleStage
 from mlflow.exceptions import MlflowException
@@ -19,7 +18,7 @@ from requests.status_codes import codes
 from sqlalchemy.exc import SQLAlchemyError
 
 from dlfd_ops.errors import BadInput
-from dlfd_ops.files import repository_top
+from dlfd_ops.files import locked, repository_top
 
 TRACKING_URI = "MLFLOW_TRACKING_URI"
 PROGRESS_BAR = "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR"
@@ -206,22 +205,8 @@ def _beside(database: Path) -> Path:
     return database.with_name(f"{database.name}.lock")
 
 
-@contextmanager
-def _locked(path: Path) -> Iterator[None]:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(path, timeout=LOCK_SECONDS)
-    try:
-        lock.acquire()
-    except Timeout as error:
-        raise BadInput(
-            f"one process at a time may hold {path.name}",
-            received=f"a lock held for {LOCK_SECONDS} seconds",
-            remedy="wait for the other run to end, or end it",
-        ) from error
-    try:
-        yield
-    finally:
-        lock.release()
+def _locked(path: Path) -> AbstractContextManager[None]:
+    return locked(path, seconds=LOCK_SECONDS, rule=f"one process at a time may hold {path.name}")
 
 
 def artifact_is_missing(error: OSError) -> bool:

@@ -11,8 +11,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock, Timeout
-
 from dlfd_ops.audit.ledger import Ledger
 from dlfd_ops.audit.timeline import printable
 from dlfd_ops.deletion.parent import (
@@ -27,7 +25,7 @@ from dlfd_ops.deletion.parent import (
 from dlfd_ops.deletion.requests import REQUESTS_FILE, DeletionRequest, read_requests, shown_id, write_requests
 from dlfd_ops.deletion.status import RequestStatus, received_data, request_statuses
 from dlfd_ops.errors import BadInput
-from dlfd_ops.files import private_folder, put_back
+from dlfd_ops.files import locked, private_folder, put_back
 from dlfd_ops.storage.dvc_files import require_repository, track
 
 LOCK_FILE = Path(".dlfd/requests.lock")
@@ -136,15 +134,8 @@ def open_intake() -> Iterator[Intake]:
     """
     require_repository(Path())
     private_folder(LOCK_FILE.parent)
-    try:
-        with FileLock(LOCK_FILE, timeout=LOCK_SECONDS):
-            yield Intake()
-    except Timeout as error:
-        raise BadInput(
-            "one command at a time changes the intake",
-            received=f"a lock held for over {LOCK_SECONDS:.0f} s",
-            remedy="let the other command end, then run this one again",
-        ) from error
+    with locked(LOCK_FILE, seconds=LOCK_SECONDS, rule="one command at a time changes the intake"):
+        yield Intake()
 
 
 def read_intake() -> list[DeletionRequest]:
