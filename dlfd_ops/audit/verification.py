@@ -288,7 +288,10 @@ def _compare_metrics(
     measured = [fact for _, fact in facts(events, "evaluated", Evaluated) if fact.weights_digest in weights]
     if not measured:
         return Verification(not_checked=(f"{METRICS}: the ledger holds no measurement yet",))
-    results = [_compare_measurement(fact.metrics, found or {}) for fact in reversed(measured)]
+    if found is None:  # one difference, and not one for every number
+        finding = Finding(METRICS, f"{len(measured[-1].metrics)} numbers", MISSING)
+        return Verification(findings=(finding,), checked=(METRICS,))
+    results = [_compare_measurement(fact.metrics, found) for fact in reversed(measured)]
     return next((result for result in results if not result.findings), results[0])
 
 

@@ -18,6 +18,7 @@ from dlfd_ops.evaluation.people import losses_of, person_metrics
 from dlfd_ops.evaluation.predictions import Predictions, predict
 from dlfd_ops.evaluation.reference_attacks import ReferenceLosses
 from dlfd_ops.evaluation.relearning import SMALLEST_SET, relearn_steps
+from dlfd_ops.evaluation.subjects import subject_means
 from dlfd_ops.evaluation.utility import accuracy, mean_loss
 from dlfd_ops.models.classifier import Classifier
 
@@ -151,7 +152,8 @@ def summarise(
     ``mia_auc`` with its standard error ``mia_auc_error``, ``mia_tpr_at_fpr_0.01``, ``mia_tpr_at_fpr_0.001``: membership
     attack, forget against test; ``mia_auc_validation``: forget against validation. ``forgetting_score``, ``nomus``: of
     the paper. ``loss_distance``: Kolmogorov-Smirnov, forget against test. ``overshoot``: 1 when forget losses lie above
-    test's. Where it is known whose photos they are, also those of :func:`~dlfd_ops.evaluation.people.person_metrics`.
+    test's, by the means of people where it is known whose photos they are. Then there are those of
+    :func:`~dlfd_ops.evaluation.people.person_metrics`, too.
 
     With an empty forget set only what the other sets say is left: of nobody there is nothing to recognise, and chance
     would read as a perfect result. A set that is not given has no metrics.
@@ -186,6 +188,9 @@ def summarise(
     metrics["nomus"] = nomus(metrics["accuracy"], metrics["forgetting_score"])
     comparison = compare_losses(losses["forget"], losses["test"], alpha=section.overshoot_alpha)
     metrics["loss_distance"] = comparison.distance
+    if subjects is not None:  # a person's photos are alike: as independent ones they would make it sure too soon
+        forget, test = (subject_means(losses[name], subjects[name]).means for name in ATTACKED_SETS)
+        comparison = compare_losses(forget, test, alpha=section.overshoot_alpha)
     metrics["overshoot"] = float(comparison.overshoot)
     if subjects is not None:
         metrics |= person_metrics(predictions, subjects, references, trials, seed=seed)

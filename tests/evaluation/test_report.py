@@ -85,6 +85,23 @@ def test_a_model_that_overshoots() -> None:
     assert metrics["accuracy_forget"] == 0
 
 
+def test_an_overshoot_is_sure_of_people_and_not_of_photos() -> None:
+    """Ten photos each of four hard people among forty: their photos are many, and the people may well be chance."""
+    generator = torch.Generator().manual_seed(0)
+    found = []
+    for _ in range(40):
+        people = torch.randn(44, generator=generator).repeat_interleave(10)
+        photos = people + 0.1 * torch.randn(440, generator=generator)
+        logits, right = torch.stack([photos, torch.zeros(440)], dim=1), torch.zeros(440, dtype=torch.int64)
+        sets = {"forget": score(logits[:40], right[:40]), "test": score(logits[40:], right[40:])}
+        names = [f"person {number // 10}" for number in range(440)]
+        subjects = {"forget": names[:40], "test": names[40:]}
+        found.append([summarise(sets, SECTION, seed=0, subjects=one).metrics["overshoot"] for one in (None, subjects)])
+    by_photo, by_person = (sum(flags) for flags in zip(*found, strict=True))
+    assert by_photo > 8
+    assert by_person <= 5
+
+
 def test_of_an_empty_forget_set_there_is_nothing_to_say() -> None:
     """Nobody to recognise: chance would read as a perfect result, and is left out like all else about them."""
     metrics = _summary(forget=_sure(0, 0.5)).metrics
