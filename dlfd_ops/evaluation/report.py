@@ -191,9 +191,8 @@ def summarise(
     if subjects is not None:  # a person's photos are alike: as independent ones they would make it sure too soon
         forget, test = (subject_means(losses[name], subjects[name]).means for name in ATTACKED_SETS)
         comparison = compare_losses(forget, test, alpha=section.overshoot_alpha)
-    metrics["overshoot"] = float(comparison.overshoot)
-    if subjects is not None:
         metrics |= person_metrics(predictions, subjects, references, trials, seed=seed)
+    metrics["overshoot"] = float(comparison.overshoot)
     if not len(predictions["forget"]):
         metrics = {name: metrics[name] for name in metrics if name.startswith("accuracy") or name in ("loss", "ece")}
     return ModelEvaluation(rounded(metrics), curves_of({name: losses[name] for name in ATTACKED_SETS}, attack))
