@@ -42,7 +42,7 @@ import json, os, shutil, subprocess, sys
 from pathlib import Path
 import dvc.repo
 from dlfd_ops.workflows.requests import Wish, add_requests, list_requests, withdraw
-from tests.killing import attempt
+from tests.killing import KILLED, attempt
 
 def nth(number):
     left = number
@@ -64,11 +64,13 @@ while True:
     folder = start.with_name(f"{start.name}-{step}")
     shutil.copytree(start, folder)
     os.chdir(folder)
-    if attempt(action, nth(step)) == 0:
+    ended = attempt(action, nth(step))
+    if ended != KILLED:
         break
     leak = subprocess.run(["grep", "-rl", sys.argv[1], "."], capture_output=True, text=True).stdout
     found.append([str(folder), leak, attempt(action, lambda path: False)])
 print(json.dumps(found))
+sys.exit(ended)
 """
 
 
