@@ -5,9 +5,10 @@ Run it from the top of the repository::
     python benchmarks/forget_list.py                             # 10,000 requests over 1,000,000 rows
     python benchmarks/forget_list.py --rows 100000 --requests 1000 --json
 
-It writes a manifest, an intake (nine tenths by person, one tenth by photo) and a pinned parent that covers half as many
-requests once more, runs the stage in a process of its own, and prints what it took, the start of the program apart:
-seconds by the wall clock and of the processor, and the peak memory. Bound: 5 seconds and 2 GiB.
+It writes a manifest, the record of a training on its training split, an intake (nine tenths by person, one tenth by
+photo) and a pinned parent that covers half as many requests once more, runs the stage in a process of its own, and
+prints what it took, the start of the program apart: seconds by the wall clock and of the processor, and the peak
+memory. Bound: 5 seconds and 2 GiB.
 """
 
 from __future__ import annotations
@@ -24,8 +25,10 @@ import numpy as np
 import pandas as pd
 
 from dlfd_ops.data.manifest import Manifest, ManifestInfo, write_manifest
+from dlfd_ops.data.trained_on import trained_on, write_trained_on
 from dlfd_ops.deletion.parent import Parent, write_parent
 from dlfd_ops.deletion.requests import DeletionRequest, Target, derive_request_id, write_requests
+from dlfd_ops.workflows.layout import Layout
 
 PHOTOS_A_PERSON = 4
 KEY_ID = "0" * 16
@@ -60,7 +63,9 @@ def write_repository(folder: Path, rows: int, requests: int) -> None:
     frame["age_group"] = person % 8
     frame = frame.sort_values("sample_id").reset_index(drop=True)
     info = ManifestInfo("benchmark", KEY_ID, 64, {"age_group": tuple("abcdefgh")})
-    write_manifest(Manifest(frame, info, folder), folder / "data/prepared/manifest.parquet")
+    manifest = Manifest(frame, info, folder)
+    write_manifest(manifest, folder / "data/prepared/manifest.parquet")
+    write_trained_on(trained_on(manifest.split("train")), Layout(folder).trained_on)
     (folder / "data/prepared/aliases.csv").write_text("alias_key,subject_key\n")
     open_, covered = names[:requests], names[requests : requests + requests // 2]
     photos = frame.groupby("subject_key")["sample_id"].apply(tuple)

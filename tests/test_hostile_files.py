@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from dlfd_ops.audit.ledger import Ledger
 from dlfd_ops.data.manifest import read_manifest
+from dlfd_ops.data.trained_on import read_trained_on
 from dlfd_ops.deletion.erasure import read_intent
 from dlfd_ops.deletion.erasure import read_receipt as read_erasure
 from dlfd_ops.deletion.forget_list import read_aliases, read_forget_list
@@ -90,6 +91,7 @@ READERS: dict[str, tuple[Callable[[Path], object], bytes]] = {
     "losses.csv": (read_losses, b"model,set,loss\noriginal,test,0.5\n"),
     "forget_list.parquet": (read_forget_list, b"PAR1" + b"\0" * 16 + b"PAR1"),
     "manifest.parquet": (read_manifest, b"PAR1" + b"\0" * 16 + b"PAR1"),
+    "trained_on.parquet": (read_trained_on, b"PAR1" + b"\0" * 16 + b"PAR1"),
     "erased.json": (lambda path: read_retired(path.parent), json.dumps(RETIRED).encode()),
     "receipt.json": (read_erasure, json.dumps(ERASURE).encode()),
     "erasure.json": (read_intent, json.dumps({"plan": ERASURE}).encode()),

@@ -22,7 +22,9 @@ KINDS: dict[str, frozenset[str]] = {
     "extended": frozenset({"request_id", "due_at", "reason"}),
     "refused": frozenset({"request_id", "reason"}),
     "withdrawn": frozenset({"request_id"}),
-    "resolved": frozenset({"request_ids", "forget_list_digest", "forget_count", "manifest_digest"}),
+    "resolved": frozenset(
+        {"request_ids", "forget_list_digest", "forget_count", "manifest_digest", "trained_on_digest"}
+    ),
     "unlearned": frozenset(
         {
             "request_ids",
@@ -57,6 +59,8 @@ KINDS: dict[str, frozenset[str]] = {
             "receipt_digest",
             "manifest_before",
             "manifest_after",
+            "trained_on_before",
+            "trained_on_after",
             "objects",
             "kept",
             "weights",

@@ -13,6 +13,7 @@ from dlfd_ops.audit.erasures import erasure_rows
 from dlfd_ops.audit.evidence import VersionEvidence, version_in_use, versions, weights_gone
 from dlfd_ops.audit.facts import Evaluated, Receipt, Resolved, check_facts, facts
 from dlfd_ops.audit.figures import Losses, loss_figure
+from dlfd_ops.audit.findings import Verification
 from dlfd_ops.audit.lineage import Place, Places, VersionNode, lineage
 from dlfd_ops.audit.numbers import Metrics, gate_verdict, number_rows
 from dlfd_ops.audit.promotions import promotion_rows
@@ -20,7 +21,6 @@ from dlfd_ops.audit.report import Agreement, DataVersion, LedgerState, Report, S
 from dlfd_ops.audit.serving import moves
 from dlfd_ops.audit.stores import Photos
 from dlfd_ops.audit.timeline import printable, timeline
-from dlfd_ops.audit.verification import Verification
 from dlfd_ops.deletion import erasure
 from dlfd_ops.deletion.deadlines import POLICIES
 from dlfd_ops.deletion.requests import DeletionRequest

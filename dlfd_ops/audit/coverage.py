@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from dlfd_ops.audit.chain import Event
 from dlfd_ops.audit.evidence import VersionEvidence, versions
 from dlfd_ops.audit.facts import Erased, Registered, Resolved, Unlearned, facts
+from dlfd_ops.audit.findings import Finding, Verification
 from dlfd_ops.audit.timeline import printable
-from dlfd_ops.audit.verification import FORGET_LIST, LEDGER, PINNED, Finding, Found, Verification, closed_requests
+from dlfd_ops.audit.verification import FORGET_LIST, LEDGER, PINNED, Found, closed_requests
 from dlfd_ops.errors import CheckFailed
 
 

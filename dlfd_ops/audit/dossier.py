@@ -161,7 +161,7 @@ def _ref(node: VersionNode) -> VersionRef:
     )
 
 
-ImageVerdict = Literal["forgotten", "asked", "suppressed", "in the data", "unknown"]
+ImageVerdict = Literal["forgotten", "asked", "suppressed", "in the data", "in the model", "unknown"]
 
 
 class ImageAnswer(_Model):
@@ -171,8 +171,10 @@ class ImageAnswer(_Model):
         sample_id: the keyed hash.
         verdict: "forgotten" (a fulfilled request covers it), "asked" (a request covers it that is not fulfilled),
             "suppressed" (it stands on the suppression list, and no request here explains it), "in the data" (nobody
-            asked), "unknown" (these bytes are not in the data, and were never asked about).
-        split: of the prepared data that it is in; None when it is not in it.
+            asked), "in the model" (nobody asked, and the data no longer have it, but the original was trained on it),
+            "unknown" (these bytes are not in the data, and were never asked about).
+        split: of the data as the original knows them that it is in; None when it is not in them.
+        trained: whether the original was trained on it.
         suppressed: whether it stands on the suppression list.
         requests: the requests that cover it.
         forgot: every version that has forgotten it.
@@ -181,6 +183,7 @@ class ImageAnswer(_Model):
     sample_id: str
     verdict: ImageVerdict
     split: str | None
+    trained: bool
     suppressed: bool
     requests: tuple[RequestRow, ...]
     forgot: tuple[VersionRef, ...]
@@ -190,6 +193,7 @@ def image_answer(
     sample_id: str,
     *,
     split: str | None,
+    trained: bool,
     suppressed: bool,
     covering: Iterable[str],
     requests: Mapping[str, RequestRow],
@@ -200,6 +204,7 @@ def image_answer(
     Args:
         sample_id: keyed hash of its bytes.
         split: see :class:`ImageAnswer`.
+        trained: see :class:`ImageAnswer`.
         suppressed: see :class:`ImageAnswer`.
         covering: ids of the requests that name it, or its person.
         requests: every request, by id.
@@ -208,7 +213,7 @@ def image_answer(
     asked = tuple(requests[request_id] for request_id in sorted(set(covering)) if request_id in requests)
     fulfilled = {request.request_id for request in asked if request.status == "fulfilled"}
     open_ = any(request.status not in ("refused", "withdrawn") for request in asked)
-    verdict: ImageVerdict = "unknown" if split is None else "in the data"
+    verdict: ImageVerdict = "in the data" if split is not None else "in the model" if trained else "unknown"
     if fulfilled:
         verdict = "forgotten"
     elif open_:
@@ -219,6 +224,7 @@ def image_answer(
         sample_id=sample_id,
         verdict=verdict,
         split=split,
+        trained=trained,
         suppressed=suppressed,
         requests=asked,
         forgot=tuple(_ref(node) for node, yes in zip(nodes, forgetting(nodes, fulfilled), strict=True) if yes),

@@ -62,12 +62,18 @@ class Extended(About):
 
 
 class Resolved(Facts):
-    """The open requests became a forget list."""
+    """The open requests became a forget list.
+
+    Attributes:
+        trained_on_digest: of the record of what the original was trained on
+            (:mod:`dlfd_ops.data.trained_on`); None in ledgers from before it was told.
+    """
 
     request_ids: tuple[str, ...]
     forget_list_digest: str
     forget_count: int
     manifest_digest: str
+    trained_on_digest: str | None = None
 
 
 class Unlearned(Facts):
@@ -177,6 +183,9 @@ class Erased(Facts):
     Attributes:
         manifest_before: digest of the manifest before.
         manifest_after: and without them.
+        trained_on_before: digest of the record of what the original was trained on; None in ledgers from before it was
+            told.
+        trained_on_after: and without them.
         plan_digest: of the plan that was carried out; the receipt's file is named by it.
         receipt_digest: SHA-256 of the receipt, which tells every object.
         objects: store -> outcome -> number of objects.
@@ -191,6 +200,8 @@ class Erased(Facts):
     request_ids: tuple[str, ...]
     manifest_before: str
     manifest_after: str
+    trained_on_before: str | None = None
+    trained_on_after: str | None = None
     plan_digest: str
     receipt_digest: str
     objects: dict[str, dict[str, int]]

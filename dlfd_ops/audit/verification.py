@@ -1,8 +1,7 @@
 """Does what stands in the repository and in the registry agree with the ledger? Comparisons only, no reading.
 
-The ledger says what should be found; the caller reads what is found and hands it in. Three answers are possible for
-each thing: it agrees, it differs (a :class:`Finding`), or the ledger says nothing about it yet (not checked). Something
-that the ledger names and that is missing differs.
+The ledger says what should be found; the caller reads what is found and hands it in. What the ledger says nothing about
+yet is not checked.
 
 Files belong to the version that the receipt names, or to a run that is still under way (resolved or unlearned, but not
 registered yet). Earlier versions live in the registry only, where their tags are compared.
@@ -12,11 +11,11 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 from dlfd_ops.audit.chain import Event, Problem
 from dlfd_ops.audit.evidence import VersionEvidence, lineage, version_in_use, versions
 from dlfd_ops.audit.facts import Erased, Evaluated, Receipt, Resolved, Unlearned, facts
+from dlfd_ops.audit.findings import MISSING, Finding, Verification, compare_digest, compare_values
 from dlfd_ops.audit.timeline import printable
 from dlfd_ops.deletion.parent import Parent
 from dlfd_ops.deletion.requests import DeletionRequest
@@ -26,53 +25,15 @@ LEDGER = "audit/ledger.jsonl"
 REQUESTS = "deletion/requests.csv"
 FORGET_LIST = "deletion/forget_list.parquet"
 MANIFEST = "data/prepared/manifest.parquet"
+TRAINED_ON = "models/original/trained_on.parquet"
 ORIGINAL = "models/original/weights.safetensors"
 UNLEARNED = "models/unlearned/weights.safetensors"
 PARENT = "models/parent/weights.safetensors"
 PINNED = "deletion/parent.json"
 METRICS = "metrics/unlearning.json"
 RECEIPT = "registry/version.json"
-MISSING = "nothing"
 NOT_RECORDED = "seconds."
 """What names of metrics begin with that the ledger does not hold: how long it took says nothing about the model."""
-
-
-@dataclass(frozen=True)
-class Finding:
-    """Something that differs.
-
-    Attributes:
-        what: the file, tag or line, as a person would look it up.
-        expected: what the ledger says.
-        found: what stands there.
-    """
-
-    what: str
-    expected: str
-    found: str
-
-    def __str__(self) -> str:
-        return printable(f"{self.what}: expected {self.expected}, found {self.found}", limit=2000)
-
-
-@dataclass(frozen=True)
-class Verification:
-    """The outcome of comparing several things.
-
-    Attributes:
-        findings: what differs; empty when all agrees.
-        checked: what was compared.
-        not_checked: what could not be compared, each with the reason.
-    """
-
-    findings: tuple[Finding, ...] = ()
-    checked: tuple[str, ...] = ()
-    not_checked: tuple[str, ...] = ()
-
-    def __add__(self, other: Verification) -> Verification:
-        return Verification(
-            self.findings + other.findings, self.checked + other.checked, self.not_checked + other.not_checked
-        )
 
 
 @dataclass(frozen=True)
@@ -88,6 +49,7 @@ class Found:
         forget_list: digest of ``deletion/forget_list.parquet``.
         to_forget: the requests that the forget list says it fulfils.
         manifest: digest of ``data/prepared/manifest.parquet``.
+        trained_on: digest of ``models/original/trained_on.parquet``.
         receipt: ``registry/version.json``.
         metrics: ``metrics/unlearning.json``, flat.
         requests: ``deletion/requests.csv``.
@@ -102,6 +64,7 @@ class Found:
     forget_list: str | None = None
     to_forget: Sequence[str] | None = None
     manifest: str | None = None
+    trained_on: str | None = None
     receipt: Receipt | None = None
     metrics: Mapping[str, float | None] | None = None
     requests: Sequence[DeletionRequest] | None = None
@@ -121,6 +84,8 @@ def compare_files(events: Sequence[Event], found: Found) -> Verification:
         REQUESTS: _compare_intake(events, found.requests),
         FORGET_LIST: compare_digest(FORGET_LIST, accepted.forget_lists, found.forget_list),
         MANIFEST: compare_digest(MANIFEST, accepted.manifests, found.manifest),
+        TRAINED_ON: compare_digest(TRAINED_ON, accepted.trained_on, found.trained_on)
+        + _compare_records(events, registered),
         ORIGINAL: compare_digest(ORIGINAL, accepted.originals, found.original)
         + _compare_retired(found, {digest for _, fact in facts(events, "erased", Erased) for digest in fact.weights}),
         UNLEARNED: compare_digest(UNLEARNED, accepted.unlearned, found.unlearned),
@@ -131,38 +96,6 @@ def compare_files(events: Sequence[Event], found: Found) -> Verification:
     for what, wrong in found.damaged.items():
         compared[what] = Verification(findings=(Finding(what, "a readable file", wrong),), checked=(what,))
     return sum(compared.values(), Verification())
-
-
-def compare_digest(what: str, accepted: Sequence[str], found: str | None) -> Verification:
-    """Compare one digest with those that the ledger allows, the expected one first; with none it is not checked."""
-    if not accepted:
-        return Verification(not_checked=(f"{what}: the ledger names no digest of it yet",))
-    if found in accepted:
-        return Verification(checked=(what,))
-    return Verification(findings=(Finding(what, accepted[0], found or MISSING),), checked=(what,))
-
-
-def compare_values(what: str, expected: Mapping[str, Any], found: Mapping[str, Any]) -> Verification:
-    """Compare every expected field with the one found under its name; further fields found are ignored."""
-    findings = tuple(
-        Finding(f"{what} {name}", printable(value), printable(found.get(name, MISSING)))
-        for name, value in expected.items()
-        if found.get(name, MISSING) != value
-    )
-    return Verification(findings=findings, checked=(what,))
-
-
-def compare_version(what: str, expected: Mapping[str, str], found: Mapping[str, str] | None) -> Verification:
-    """Compare a registered version with the ledger.
-
-    Args:
-        what: how to name the version.
-        expected: the tags, and further fields, that follow from the ledger.
-        found: what the store has of it, or None when the version is not there.
-    """
-    if found is None:
-        return Verification(findings=(Finding(what, "a version in the store", MISSING),), checked=(what,))
-    return compare_values(what, expected, found)
 
 
 def compare_chain(problems: Iterable[Problem]) -> Verification:
@@ -180,6 +113,7 @@ class _Accepted:
 
     forget_lists: tuple[str, ...]
     manifests: tuple[str, ...]
+    trained_on: tuple[str, ...]
     originals: tuple[str, ...]
     unlearned: tuple[str, ...]
 
@@ -194,6 +128,7 @@ class _Accepted:
         return cls(
             forget_lists=_distinct(fact.forget_list_digest for fact in lists),
             manifests=_distinct(_without_erased(events, fact.manifest_digest) for fact in lists),
+            trained_on=_distinct(_record_now(events, fact) for fact in lists if fact.trained_on_digest),
             originals=_distinct(lineage(fact.weights_digest, unlearned)[-1] for fact in models),
             unlearned=_distinct(fact.weights_digest for fact in models),
         )
@@ -205,6 +140,33 @@ def _without_erased(events: Sequence[Event], manifest: str) -> str:
         if fact.manifest_before == manifest:
             manifest = fact.manifest_after
     return manifest
+
+
+def _record_now(events: Sequence[Event], resolved: Resolved) -> str:
+    """Return the digest that the record of what the original was trained on has by now; empty where it was not told."""
+    record = resolved.trained_on_digest or ""
+    for _, fact in facts(events, "erased", Erased):
+        if fact.trained_on_before == record:
+            record = fact.trained_on_after or record
+    return record
+
+
+def _compare_records(events: Sequence[Event], registered: Sequence[VersionEvidence]) -> Verification:
+    """Check that all versions of one original go by one record of what it was trained on, but for erasures.
+
+    Whoever takes a photo out of it takes it off every later forget list.
+    """
+    findings: list[Finding] = []
+    told: dict[str, tuple[int, str]] = {}
+    for version in registered:
+        record = _record_now(events, version.resolved) if version.resolved else ""
+        if not record or version.original is None:
+            continue
+        number, expected = told.setdefault(version.original, (version.registered.version, record))
+        if record != expected:
+            what = f"{TRAINED_ON} of version {version.registered.version}"
+            findings.append(Finding(what, f"{expected}, as version {number} of the same original", record))
+    return Verification(findings=tuple(findings))
 
 
 def _compare_retired(found: Found, erased: Collection[str]) -> Verification:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from dlfd_ops.cli.output import echo_json, json_option
+from dlfd_ops.data.trained_on import LATER
 from dlfd_ops.errors import BadInput
 from dlfd_ops.params import load_params
 
@@ -27,9 +28,11 @@ _VERDICTS = {
     "asked": "asked to be forgotten, and not fulfilled yet",
     "suppressed": "on the suppression list; no request here explains it",
     "in the data": "in the data, and nobody asked to forget it",
+    "in the model": "no longer in the data, and nobody asked to forget it; the original was trained on it",
     "unknown": "unknown: these very bytes are not in the data and were never asked about; a resized or re-saved copy "
     "is another file",
 }
+_SPLITS = {LATER: "set aside: not trained on, and no stranger's"}
 
 
 @click.command()
@@ -144,7 +147,8 @@ def _image_lines(answer: ImageAnswer) -> list[str]:
     lines = [
         _VERDICTS[answer.verdict],
         f"  keyed hash    {answer.sample_id}",
-        f"  in the data   {f'yes, {answer.split}' if answer.split else 'no'}",
+        f"  in the data   {f'yes, {_SPLITS.get(answer.split, answer.split)}' if answer.split else 'no'}",
+        f"  trained on    {'yes' if answer.trained else 'no'}",
         f"  suppressed    {'yes' if answer.suppressed else 'no'}",
         f"  forgotten by  {_versions(answer.forgot)}",
     ]

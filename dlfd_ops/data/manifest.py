@@ -6,6 +6,7 @@ keyed hashes (see :mod:`dlfd_ops.data.identity`).
 
 from __future__ import annotations
 
+import itertools
 import json
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -17,15 +18,16 @@ from dlfd_ops.errors import BadInput
 from dlfd_ops.files import atomic_path, regular_file
 
 if TYPE_CHECKING:
+    import numpy as np
     import pandas as pd
     import pyarrow as pa
+    from numpy.typing import NDArray
 
 SPLITS = ("train", "anchor", "validation", "test")
 FIXED_COLUMNS = ("sample_id", "path", "subject_key", "split")
 _METADATA_KEY = b"dlfd_ops"
 FORMAT_VERSION = 1
 _ROWS_A_PART = 1 << 16
-_NEEDS_ESCAPE = r'["\\\x00-\x1f]'
 _ESCAPES = r"^/|(?:^|/)\.\.(?:/|$)"
 
 
@@ -73,24 +75,38 @@ class Manifest:
 
     def only(self, sample_ids: Iterable[str]) -> Manifest:
         """Return the rows whose sample id is among ``sample_ids``."""
-        return self._with(self.rows[self.rows["sample_id"].isin(set(sample_ids))])
+        return self._with(self.rows[among(self.rows["sample_id"], sample_ids)])
 
     def without(self, sample_ids: Iterable[str]) -> Manifest:
         """Return the rows whose sample id is not among ``sample_ids``."""
-        return self._with(self.rows[~self.rows["sample_id"].isin(set(sample_ids))])
+        return self._with(self.rows[~among(self.rows["sample_id"], sample_ids)])
 
     def digest(self) -> str:
         """Return the SHA-256 of the content: rows and info, not the file's bytes."""
         around = {"version": FORMAT_VERSION, "info": _info_to_json(self.info), "columns": list(self.rows.columns)}
         # The rows stand before the version in canonical JSON; a million of them are hashed part by part.
         before, after = canonical_json({**around, "rows": []}).rsplit("]", 1)
-        return sha256_parts(part.encode() for part in (before, *_rows_to_json(self.rows), f"]{after}"))
+        return sha256_parts(itertools.chain([before.encode()], _rows_to_json(self.rows), [f"]{after}".encode()]))
 
     def __len__(self) -> int:
         return len(self.rows)
 
     def _with(self, rows: pd.DataFrame) -> Manifest:
         return Manifest(rows.reset_index(drop=True), self.info, self.root)
+
+
+def among(column: pd.Series[str], values: Iterable[str] | pd.Series[str]) -> NDArray[np.bool_]:
+    """Return for each text of ``column`` whether it is one of ``values``.
+
+    What ``isin`` does, which takes twenty times as long for a million texts.
+    """
+    import pandas as pd
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    wanted = pa.array(values if isinstance(values, pd.Series) else list(values), pa.large_string())
+    found: NDArray[np.bool_] = pc.is_in(pa.array(column, pa.large_string()), wanted).to_numpy(zero_copy_only=False)
+    return found
 
 
 def write_manifest(manifest: Manifest, path: Path) -> None:
@@ -151,34 +167,39 @@ def validate_manifest(manifest: Manifest) -> None:
     for label, names in info.classes.items():
         if len(rows) and not rows[label].between(0, len(names) - 1).all():
             raise _broken(f"label {label} must be an index below {len(names)}", "one outside")
-    if rows["path"].str.contains(_ESCAPES).any():
+    # Without the expression for the paths, nearly always all, that hold nothing like it: it takes most of the time.
+    suspects = rows["path"].str.startswith("/") | rows["path"].str.contains("..", regex=False)
+    if rows["path"][suspects].str.contains(_ESCAPES).any():
         raise _broken("a path must stay inside the prepared folder", "one that escapes")
 
 
-def _rows_to_json(rows: pd.DataFrame) -> Iterator[str]:
+def _rows_to_json(rows: pd.DataFrame) -> Iterator[bytes]:
     """Yield the canonical JSON of the rows as lists, without the outer brackets, in parts, made by columns."""
+    for start in range(0, len(rows), _ROWS_A_PART):
+        part = rows[start : start + _ROWS_A_PART]
+        content = _joined(part)
+        yield (b"," if start else b"") + (
+            canonical_json(part.to_numpy().tolist())[1:-1].encode() if content is None else content
+        )
+
+
+def _joined(rows: pd.DataFrame) -> bytes | None:
+    """Return the same of some rows, their cells put together as they are; None where one must be escaped."""
+    import numpy as np
     import pyarrow as pa
     import pyarrow.compute as pc
 
     text = pa.large_string()
-    for start in range(0, len(rows), _ROWS_A_PART):
-        part = rows[start : start + _ROWS_A_PART]
-        columns = [pc.cast(_cells(pa.array(part[name])), text) for name in part.columns]
-        joined = pc.binary_join_element_wise(*columns, pa.scalar(",", text))
-        yield ("," if start else "") + "[" + "],[".join(joined.to_pylist()) + "]"
-
-
-def _cells(column: pa.Array) -> pa.Array:
-    """Return a column's values, each as JSON."""
-    import pyarrow as pa
-    import pyarrow.compute as pc
-
-    if pa.types.is_integer(column.type):
-        return column
-    if pc.any(pc.match_substring_regex(column, _NEEDS_ESCAPE)).as_py():
-        return pa.array([canonical_json(value) for value in column.to_pylist()], pa.large_string())
-    quote = pa.scalar('"', column.type)
-    return pc.binary_join_element_wise(quote, column, quote, pa.scalar("", column.type))
+    columns = [pa.array(rows[name]) for name in rows.columns]
+    quotes = ["" if pa.types.is_integer(column.type) else '"' for column in columns]
+    around = [f"{last},{quote}" for last, quote in itertools.pairwise(quotes)]
+    pieces = [pa.scalar(piece, text) for piece in (f"[{quotes[0]}", *around, f"{quotes[-1]}]", "")]
+    cells = [pc.cast(column, text) for column in columns]
+    between = itertools.chain.from_iterable(zip(pieces, cells, strict=False))
+    joined = ",".join(pc.binary_join_element_wise(*between, *pieces[-2:]).to_pylist()).encode()
+    characters = np.frombuffer(joined, np.uint8)
+    quoted = np.count_nonzero(characters == ord('"')) == 2 * len(rows) * quotes.count('"')
+    return joined if quoted and not ((characters < ord(" ")) | (characters == ord("\\"))).any() else None
 
 
 def _broken(rule: str, received: str) -> BadInput:

@@ -127,6 +127,7 @@ class Intent(_Value):
         recorded: what ``dvc.lock`` recorded of the inputs that change, see :meth:`DvcRepository.accept`.
         remotes: that held the data as it stood, and get it as it will stand.
         manifest_before: digest of the manifest.
+        trained_on_before: digest of the record of what the original was trained on.
         targets: everything found in the stores.
     """
 
@@ -137,6 +138,7 @@ class Intent(_Value):
     recorded: dict[str, str]
     remotes: tuple[str, ...]
     manifest_before: KeyedHash
+    trained_on_before: KeyedHash
     targets: tuple[Target, ...]
 
 

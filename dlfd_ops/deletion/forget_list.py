@@ -11,12 +11,12 @@ import io
 import itertools
 import json
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from dlfd_ops.data.manifest import Manifest
+from dlfd_ops.data.manifest import Manifest, among
 from dlfd_ops.deletion.parent import Parent
 from dlfd_ops.deletion.requests import DeletionRequest
 from dlfd_ops.digest import sha256_json
@@ -26,7 +26,6 @@ from dlfd_ops.files import atomic_path, read_bounded, regular_file
 if TYPE_CHECKING:
     import pandas as pd
 
-FORGET_LIST_FILE = Path("deletion/forget_list.parquet")
 MAX_ALIASES_BYTES = 256 << 20
 
 _METADATA_KEY = b"dlfd_ops"
@@ -48,10 +47,18 @@ class ForgetRow:
 
 @dataclass(frozen=True)
 class SampleCount:
-    """How many samples a request resolved to: in the training split, and in the others."""
+    """How many samples a request resolved to.
+
+    Attributes:
+        train: that the model was trained on.
+        other: that it was not.
+        gone: that it was trained on, has not forgotten, and that the data no longer have: it can't be made to forget
+            them.
+    """
 
     train: int
     other: int
+    gone: int = 0
 
 
 @dataclass(frozen=True)
@@ -107,7 +114,11 @@ class ForgetList:
 
 
 def resolve(
-    requests: Iterable[DeletionRequest], manifest: Manifest, parent: Parent, aliases: Mapping[str, str] | None = None
+    requests: Iterable[DeletionRequest],
+    manifest: Manifest,
+    parent: Parent,
+    aliases: Mapping[str, str] | None = None,
+    gone: pd.DataFrame | None = None,
 ) -> ForgetList:
     """Find the samples of every request that the parent does not exclude.
 
@@ -115,9 +126,10 @@ def resolve(
 
     Args:
         requests: the intake.
-        manifest: all samples, every split.
+        manifest: all samples, every split; ``train`` is what the original was trained on.
         parent: the pinned parent.
         aliases: subject key of a name that was merged into another -> subject key that the manifest has instead.
+        gone: ``sample_id``, ``subject_key`` and ``split`` of what the original was trained on and the manifest lacks.
 
     Raises:
         BadInput: a request was made with another secret key than the manifest, or one that is still to be fulfilled
@@ -126,6 +138,7 @@ def resolve(
     covered, excluded = set(parent.covers), set(parent.excluded)
     requests = list(requests)
     samples = _Samples(manifest.rows, requests, aliases or {})
+    lost = _lost(requests, covered, gone, aliases or {})
     asked: dict[str, list[str]] = {}
     earlier: dict[str, list[str]] = {}
     counts: dict[str, SampleCount] = {}
@@ -140,8 +153,8 @@ def resolve(
         held_out |= set(found) - set(trained)
         if not is_covered:
             if not found:
-                raise _matches_nothing(request)
-            counts[request.request_id] = SampleCount(len(trained), len(found) - len(trained))
+                raise _matches_nothing(request, lost[request.request_id])
+            counts[request.request_id] = SampleCount(len(trained), len(found) - len(trained), lost[request.request_id])
         for sample in trained:
             (earlier if is_covered else asked).setdefault(sample, []).append(request.request_id)
     return ForgetList(_rows(asked), dict(sorted(counts.items())), _rows(earlier), tuple(sorted(held_out)))
@@ -221,7 +234,7 @@ def write_forget_list(path: Path, forget_list: ForgetList) -> None:
         [list(row.request_ids) for row, _ in rows],
         [earlier for _, earlier in rows],
     ]
-    counts = {request_id: [count.train, count.other] for request_id, count in forget_list.counts.items()}
+    counts = {request_id: [count.train, count.other, count.gone] for request_id, count in forget_list.counts.items()}
     around = json.dumps({"counts": counts, "held_out": forget_list.held_out}).encode()
     table = pa.table(columns, schema=schema.with_metadata({_METADATA_KEY: around}))
     with atomic_path(path) as temporary:
@@ -289,9 +302,9 @@ class _Samples:
 
     def __init__(self, rows: pd.DataFrame, requests: Sequence[DeletionRequest], aliases: Mapping[str, str]) -> None:
         self._aliases = aliases
-        subjects = {self._subject(request) for request in requests}
+        subjects = {subject for request in requests if (subject := self._subject(request)) is not None}
         photos = {sample for request in requests for sample in request.sample_ids}
-        named = rows[rows["subject_key"].isin(subjects) | rows["sample_id"].isin(photos)]
+        named = rows[among(rows["subject_key"], subjects) | among(rows["sample_id"], photos)]
         self.split: dict[str, str] = dict(zip(named["sample_id"], named["split"], strict=True))
         self._of_subject: dict[str | None, list[str]] = {}
         for sample, subject in zip(named["sample_id"], named["subject_key"], strict=True):
@@ -319,7 +332,26 @@ def _check_key(request: DeletionRequest, key_id: str) -> None:
         )
 
 
-def _matches_nothing(request: DeletionRequest) -> BadInput:
+def _lost(
+    requests: Iterable[DeletionRequest], covered: Set[str], gone: pd.DataFrame | None, aliases: Mapping[str, str]
+) -> Mapping[str, int]:
+    """Return how many of the photos that are gone the model still knows, by request."""
+    requests = list(requests)
+    if gone is None or gone.empty:
+        return Counter()
+    samples = _Samples(gone, requests, aliases)
+    found = {request.request_id: set(samples.of(request)) for request in requests}
+    forgotten = set().union(*(found[request_id] for request_id in covered & found.keys()))
+    return Counter({request_id: len(lost - forgotten) for request_id, lost in found.items()})
+
+
+def _matches_nothing(request: DeletionRequest, lost: int) -> BadInput:
+    if lost:
+        return BadInput(
+            "what the model is to forget must be in the data",
+            received=f"{request.request_id}: none of it, and the original was trained on {lost} of these photos",
+            remedy="bring the photos back until they are forgotten, or train a new original (docs/registry.md)",
+        )
     return BadInput(
         "a request must match at least one sample of the data",
         received=f"{request.request_id}, whose {request.kind} is not in the manifest",

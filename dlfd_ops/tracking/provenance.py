@@ -25,7 +25,7 @@ LOCK_FILE = "dvc.lock"
 MAX_LOCK_BYTES = 256 << 20
 UPSTREAM: dict[str, tuple[str, ...]] = {
     "train": ("prepare",),
-    "retrain": ("prepare", "forget_list"),
+    "retrain": ("prepare", "train", "forget_list"),
     "unlearn": ("prepare", "train", "forget_list"),
     "register": ("prepare", "train", "forget_list", "unlearn", "evaluate"),
 }

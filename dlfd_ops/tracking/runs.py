@@ -96,7 +96,7 @@ def model_run(params: Params, model: ModelKind, *, manifest: Manifest, root: Pat
     Args:
         params: the pipeline's parameters; ``base`` and the model's own section are logged.
         model: which model is made; it names the run.
-        manifest: the samples that it is made from.
+        manifest: the data set that it is made from.
         root: the repository.
 
     Raises:
@@ -127,7 +127,7 @@ def ensure_run(store: Store, params: Params, model: ModelKind, folder: Path, man
         params: the pipeline's parameters.
         model: which model it is.
         folder: its checkpoint.
-        manifest: the samples that it was made from.
+        manifest: the data set that it was made from.
 
     Raises:
         BadInput: the store does not answer.

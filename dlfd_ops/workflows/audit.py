@@ -9,9 +9,9 @@ from pathlib import Path
 
 from dlfd_ops.audit.chain import Event
 from dlfd_ops.audit.composing import compose
+from dlfd_ops.audit.findings import Verification
 from dlfd_ops.audit.rendering import render
 from dlfd_ops.audit.report import Report
-from dlfd_ops.audit.verification import Verification
 from dlfd_ops.errors import BadInput
 from dlfd_ops.files import write_text
 from dlfd_ops.params import Params

@@ -7,8 +7,8 @@ from pathlib import Path
 
 from dlfd_ops.audit.chain import Event
 from dlfd_ops.audit.evidence import VersionEvidence
+from dlfd_ops.audit.findings import Finding, Verification
 from dlfd_ops.audit.serving import Serving
-from dlfd_ops.audit.verification import Finding, Verification
 from dlfd_ops.tracking.aliases import CANDIDATE, CHAMPION, read_aliases
 from dlfd_ops.tracking.store import Store, open_store
 

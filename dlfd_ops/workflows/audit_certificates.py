@@ -11,10 +11,10 @@ from dlfd_ops.audit.certifying import SERVED_FILE, model_statement, registration
 from dlfd_ops.audit.chain import Event
 from dlfd_ops.audit.evidence import VersionEvidence, versions, weights_gone
 from dlfd_ops.audit.facts import Certified
+from dlfd_ops.audit.findings import MISSING, Finding, Verification, compare_values
 from dlfd_ops.audit.keyring import in_use_at
 from dlfd_ops.audit.signing import PublicKey
 from dlfd_ops.audit.statement import ModelStatement, RequestStatement
-from dlfd_ops.audit.verification import MISSING, Finding, Verification, compare_values
 from dlfd_ops.deletion.status import request_statuses
 from dlfd_ops.digest import sha256_file
 from dlfd_ops.errors import DlfdError

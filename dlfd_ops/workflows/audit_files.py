@@ -15,7 +15,8 @@ from dlfd_ops.audit import verification
 from dlfd_ops.audit.facts import Receipt
 from dlfd_ops.audit.ledger import Ledger
 from dlfd_ops.audit.verification import Found
-from dlfd_ops.data.manifest import read_manifest
+from dlfd_ops.data.manifest import Manifest, read_manifest
+from dlfd_ops.data.trained_on import read_trained_on
 from dlfd_ops.deletion.forget_list import read_forget_list
 from dlfd_ops.deletion.parent import read_parent
 from dlfd_ops.deletion.requests import read_requests
@@ -78,11 +79,22 @@ def read_found(layout: Layout) -> Found:
         forget_list=None if forget_list is None else forget_list.digest(),
         to_forget=None if forget_list is None else forget_list.request_ids,
         manifest=attempt(verification.MANIFEST, layout.manifest, lambda path: read_manifest(path).digest()),
+        trained_on=attempt(verification.TRAINED_ON, layout.trained_on, lambda path: read_trained_on(path).digest()),
         receipt=attempt(verification.RECEIPT, layout.receipt, read_receipt),
         metrics=attempt(verification.METRICS, layout.metrics("unlearning"), lambda _: _metrics(layout)),
         requests=attempt(verification.REQUESTS, layout.root / verification.REQUESTS, read_requests),
         damaged=damaged,
     )
+
+
+def read_known(layout: Layout) -> Manifest:
+    """Return the prepared data as the original knows them, or as they are where none was trained yet.
+
+    Raises:
+        BadInput: the manifest or the record is missing or damaged, or they were made with different keys.
+    """
+    manifest = read_manifest(layout.manifest)
+    return read_trained_on(layout.trained_on).as_split(manifest) if layout.trained_on.exists() else manifest
 
 
 def read_receipt(path: Path) -> Receipt:

@@ -6,11 +6,11 @@ from collections.abc import Mapping, Sequence
 
 from dlfd_ops.audit.chain import Event
 from dlfd_ops.audit.facts import KeyInUse, facts
+from dlfd_ops.audit.findings import MISSING, Finding, Verification
 from dlfd_ops.audit.keyring import PUBLIC_KEYS, Keyring
 from dlfd_ops.audit.ledger import Ledger
 from dlfd_ops.audit.signing import PublicKey
 from dlfd_ops.audit.timeline import short
-from dlfd_ops.audit.verification import MISSING, Finding, Verification
 from dlfd_ops.errors import DlfdError
 from dlfd_ops.workflows.layout import Layout
 

@@ -11,10 +11,10 @@ from dlfd_ops.audit.composing import Material
 from dlfd_ops.audit.coverage import compare_coverage
 from dlfd_ops.audit.evidence import VersionEvidence, version_in_use, versions
 from dlfd_ops.audit.facts import check_facts
+from dlfd_ops.audit.findings import Finding, Verification
 from dlfd_ops.audit.lineage import Place
 from dlfd_ops.audit.stores import Photos
-from dlfd_ops.audit.verification import LEDGER, Finding, Found, Verification, compare_chain, compare_files
-from dlfd_ops.data.manifest import read_manifest
+from dlfd_ops.audit.verification import LEDGER, Found, compare_chain, compare_files
 from dlfd_ops.deletion.forget_list import find_samples, read_aliases
 from dlfd_ops.deletion.requests import DeletionRequest
 from dlfd_ops.errors import BadInput
@@ -25,7 +25,7 @@ from dlfd_ops.tracking.store import open_store
 from dlfd_ops.tracking.versions import read_aliases_of_versions
 from dlfd_ops.workflows.audit_aliases import compare_aliases
 from dlfd_ops.workflows.audit_certificates import compare_certificates, compare_served
-from dlfd_ops.workflows.audit_files import open_ledger, read_found, read_losses, read_numbers, read_samples
+from dlfd_ops.workflows.audit_files import open_ledger, read_found, read_known, read_losses, read_numbers, read_samples
 from dlfd_ops.workflows.audit_keys import compare_keys
 from dlfd_ops.workflows.audit_registry import compare_registry
 from dlfd_ops.workflows.audit_stores import compare_erased_models, compare_stores, read_receipts
@@ -158,11 +158,11 @@ def _photos(layout: Layout, requests: Sequence[DeletionRequest]) -> dict[str, Ph
     if not layout.manifest.exists():
         return None
     try:
-        manifest = read_manifest(layout.manifest)
+        known = read_known(layout)
     except BadInput:  # the comparison of the files names it
         return None
-    split = dict(zip(manifest.rows["sample_id"], manifest.rows["split"], strict=True))
-    found = find_samples(requests, manifest, read_aliases(layout.aliases))
+    split = dict(zip(known.rows["sample_id"], known.rows["split"], strict=True))
+    found = find_samples(requests, known, read_aliases(layout.aliases))
     return {request_id: _count([split[sample] for sample in samples]) for request_id, samples in found.items()}
 
 

@@ -7,8 +7,8 @@ from pathlib import Path
 
 from dlfd_ops.audit.evidence import VersionEvidence
 from dlfd_ops.audit.facts import Receipt
+from dlfd_ops.audit.findings import Finding, Verification, compare_version
 from dlfd_ops.audit.timeline import printable
-from dlfd_ops.audit.verification import Finding, Verification, compare_version
 from dlfd_ops.tracking.registry import join_ids, registration_key
 from dlfd_ops.tracking.store import Store, open_store
 from dlfd_ops.tracking.versions import GATE_TAG, HEAD_TAG, KEY_TAG, read_version, search_versions

@@ -12,12 +12,14 @@ from dlfd_ops.audit.lineage import VersionNode, ancestors, forgotten
 from dlfd_ops.audit.report import Report
 from dlfd_ops.data.identity import KEY_FILE, KEY_ID_FILE, check_key_id, load_key, read_key_id
 from dlfd_ops.data.manifest import read_manifest
+from dlfd_ops.data.trained_on import read_trained_on
 from dlfd_ops.deletion.forget_list import find_samples, read_aliases, read_forget_list
 from dlfd_ops.deletion.requests import shown_id
 from dlfd_ops.deletion.suppression import SUPPRESSION_FILE, Suppressed, read_suppression
 from dlfd_ops.errors import BadInput
 from dlfd_ops.files import read_bounded
 from dlfd_ops.params import Params
+from dlfd_ops.workflows.audit_files import read_known
 from dlfd_ops.workflows.audit_material import gather
 from dlfd_ops.workflows.layout import Layout
 from dlfd_ops.workflows.requests import MAX_SAMPLE_FILE_BYTES
@@ -102,6 +104,7 @@ def show_image(params: Params, image: Path, root: Path = Path(), *, as_of: date)
     return image_answer(
         sample_id,
         split=_split(Layout(root), sample_id),
+        trained=_trained(Layout(root), sample_id),
         suppressed=any(entry.keyed_hash == sample_id for entry in _suppressed(root)),
         covering=_covering(Layout(root), material, sample_id),
         requests=request_rows(material, as_of=as_of, due_soon_days=params.audit.due_soon_days),
@@ -127,8 +130,12 @@ def _suppressed(root: Path) -> tuple[Suppressed, ...]:
     return read_suppression(path) if path.exists() else ()
 
 
+def _trained(layout: Layout, sample_id: str) -> bool:
+    return layout.trained_on.exists() and sample_id in set(read_trained_on(layout.trained_on).rows["sample_id"])
+
+
 def _split(layout: Layout, sample_id: str) -> str | None:
     if not layout.manifest.exists():
         return None
-    rows = read_manifest(layout.manifest).only([sample_id]).rows
+    rows = read_known(layout).only([sample_id]).rows
     return str(rows["split"][0]) if len(rows) else None

@@ -9,7 +9,7 @@ from dlfd_ops.audit.chain import Event
 from dlfd_ops.audit.evidence import VersionEvidence, weights_gone
 from dlfd_ops.audit.facts import Erased, facts
 from dlfd_ops.audit.facts import Receipt as Registration
-from dlfd_ops.audit.verification import MISSING, Finding, Verification
+from dlfd_ops.audit.findings import MISSING, Finding, Verification
 from dlfd_ops.data.manifest import read_manifest
 from dlfd_ops.deletion.erasure import PREPARED, Receipt, read_receipt, receipt_path
 from dlfd_ops.deletion.suppression import SUPPRESSION_FILE, list_digest, read_suppression

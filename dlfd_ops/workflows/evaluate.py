@@ -13,6 +13,7 @@ import torch
 from dlfd_ops.audit.ledger import Ledger
 from dlfd_ops.data.images import load_images
 from dlfd_ops.data.manifest import Manifest, read_manifest
+from dlfd_ops.data.trained_on import read_trained_on
 from dlfd_ops.deletion.forget_list import ForgetList, read_forget_list
 from dlfd_ops.digest import sha256_json
 from dlfd_ops.errors import BadInput
@@ -74,8 +75,9 @@ def evaluate(params: Params, root: Path = Path()) -> Metrics:
     manifest, forget_list = read_manifest(layout.manifest), read_forget_list(layout.forget_list)
     measured = {stage: read_seconds(layout.metrics(stage)) for stage in ("train", "unlearn")}
     seconds = {stage: value for stage, value in measured.items() if value is not None}
-    retrained = current_retrained(layout.metrics(RETRAINED), forget_list, manifest, params)
-    sets = load_sets(manifest, forget_list.cumulative_ids, params.base.labels)
+    known = read_trained_on(layout.trained_on).as_split(manifest)
+    retrained = current_retrained(layout.metrics(RETRAINED), forget_list, known, params)
+    sets = load_sets(known, forget_list.cumulative_ids, params.base.labels)
     retired = read_retired(layout.model(ORIGINAL))
     before = None if retired is None else _parent_before(layout, forget_list)
     folders = {ORIGINAL: layout.model(ORIGINAL)} if retired is None else {PARENT: before} if before else {}
@@ -84,7 +86,7 @@ def evaluate(params: Params, root: Path = Path()) -> Metrics:
     found = {name: judgement.evaluation for name, judgement in judged.items()}
     if retrained is not None:
         found[RETRAINED] = retrained.evaluation
-    metrics = (_recorded(retired, manifest) if retired else {}) | _collect(found, seconds)
+    metrics = (_recorded(retired, known) if retired else {}) | _collect(found, seconds)
     forgotten = judge_forgotten(layout, forget_list, judged[UNLEARNED].predictions, sets.forget.sample_ids)
     if forgotten.newest is not None:
         metrics[NEWEST] = rounded(forgotten.newest)
@@ -102,7 +104,7 @@ def load_sets(manifest: Manifest, forget_ids: Iterable[str], labels: tuple[str, 
     """Read the images that a model is judged on.
 
     Args:
-        manifest: all samples.
+        manifest: all samples; ``train`` is what the original was trained on.
         forget_ids: ids of the samples that must not be known, all in the train split.
         labels: the label columns to predict.
 
@@ -114,7 +116,7 @@ def load_sets(manifest: Manifest, forget_ids: Iterable[str], labels: tuple[str, 
     forget = train.only(wanted)
     if len(forget) != len(wanted):
         raise BadInput(
-            "every sample of the forget list must stand in the manifest's train split",
+            "every sample of the forget list must be one that the original was trained on, and be there",
             received=f"{len(wanted) - len(forget)} of {len(wanted)} that do not",
             remedy="run the forget_list stage again",
         )
@@ -131,12 +133,16 @@ def settings_digest(params: Params) -> str:
     return sha256_json([section.model_dump() for section in (params.base, params.train, params.evaluate)])
 
 
-def current_retrained(
-    path: Path, forget_list: ForgetList, manifest: Manifest, params: Params
-) -> RetrainedRecord | None:
+def current_retrained(path: Path, forget_list: ForgetList, known: Manifest, params: Params) -> RetrainedRecord | None:
     """Return the retrained model's record, or None when none was trained for this forget list, data and settings.
 
     A record of another forget list, or of other labels, answers another question: it is left aside, with a warning.
+
+    Args:
+        path: of the record.
+        forget_list: what the retrained model must not know.
+        known: the data as the original knows them.
+        params: the sections ``base``, ``train`` and ``evaluate``.
 
     Raises:
         BadInput: the file is missing or damaged.
@@ -145,7 +151,7 @@ def current_retrained(
     if record is None:
         return None
     made_for = (record.forget_list_digest, record.manifest_digest, record.settings_digest)
-    if made_for == (forget_list.digest(), manifest.digest(), settings_digest(params)):
+    if made_for == (forget_list.digest(), known.digest(), settings_digest(params)):
         return record
     _LOGGER.warning(
         "%s was made for another forget list, other data or other settings (base, train, evaluate) and is left aside; "

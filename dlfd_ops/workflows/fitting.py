@@ -44,23 +44,24 @@ class Fitted:
     is_main_process: bool
 
 
-def fit(params: Params, manifest: Manifest, kind: ModelKind, curve: str, root: Path) -> Fitted:
-    """Train a classifier on all rows of ``manifest`` and save it under ``models/<kind>``.
+def fit(params: Params, samples: Manifest, kind: ModelKind, curve: str, root: Path, *, manifest: Manifest) -> Fitted:
+    """Train a classifier on all rows of ``samples`` and save it under ``models/<kind>``.
 
     Args:
         params: the sections ``base`` and ``train``.
-        manifest: the samples to train on.
+        samples: what to train on.
         kind: ``original`` or ``retrained``.
         curve: file under ``plots/`` for the training curve.
         root: of the repository.
+        manifest: the whole data set, which the run names as its input.
 
     Raises:
         BadInput: an image is missing, or a label does not fit.
     """
     layout, accelerator = Layout(root), start_accelerator()
-    data = load_images(manifest, params.base.labels)
-    model, objective, settings = start_fit(params, manifest, data, kind, accelerator)
-    key = sha256_json([kind, params.base.model_dump(), params.train.model_dump(), manifest.digest()])
+    data = load_images(samples, params.base.labels)
+    model, objective, settings = start_fit(params, samples, data, kind, accelerator)
+    key = sha256_json([kind, params.base.model_dump(), params.train.model_dump(), samples.digest()])
     run = StageRun(kind=kind, key=key, curve=layout.plot(curve), settings=settings)
     seconds = run_tracked(accelerator, model, objective, run, params=params, manifest=manifest, root=root)
     return Fitted(model, accelerator.device, seconds, accelerator.is_main_process)

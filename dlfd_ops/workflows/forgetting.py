@@ -57,7 +57,7 @@ def load_unlearning_sets(params: Params, manifest: Manifest, forget_list: Forget
 
     Args:
         params: the sections ``base`` and ``unlearn``.
-        manifest: all samples.
+        manifest: all samples; ``train`` is what the original was trained on.
         forget_list: who goes, and who went before.
 
     Raises:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 
 from dlfd_ops.data.manifest import Manifest
+from dlfd_ops.data.trained_on import read_trained_on
 from dlfd_ops.deletion.forget_list import ForgetList, read_aliases, resolve
 from dlfd_ops.deletion.parent import read_parent
 from dlfd_ops.deletion.requests import read_requests
@@ -19,8 +20,8 @@ _LOGGER = logging.getLogger(__name__)
 def gather_facts(layout: Layout, manifest: Manifest, forget_list: ForgetList, weights_digest: str) -> Facts:
     """Return the facts about the model that is to be registered.
 
-    Reads ``metrics/evaluated.json``, ``audit/evidence.json``, ``deletion/{requests.csv,parent.json}`` and
-    ``data/prepared/aliases.csv``.
+    Reads ``metrics/evaluated.json``, ``audit/evidence.json``, ``deletion/{requests.csv,parent.json}``,
+    ``data/prepared/aliases.csv`` and ``models/original/trained_on.parquet``.
 
     Args:
         layout: of the repository.
@@ -33,7 +34,9 @@ def gather_facts(layout: Layout, manifest: Manifest, forget_list: ForgetList, we
     """
     evaluated = read_evaluated(layout.metrics("evaluated"))
     parent = read_parent(layout.parent)
-    wanted = resolve(read_requests(layout.requests), manifest, parent, read_aliases(layout.aliases))
+    record, aliases = read_trained_on(layout.trained_on), read_aliases(layout.aliases)
+    known = record.as_split(manifest)
+    wanted = resolve(read_requests(layout.requests), known, parent, aliases, record.gone_from(known, aliases))
     return Facts(
         evidence=_evidence(layout, evaluated, forget_list, manifest, weights_digest),
         left_out=left_out(wanted, forget_list) + _not_evaluated(evaluated, forget_list),
@@ -42,10 +45,10 @@ def gather_facts(layout: Layout, manifest: Manifest, forget_list: ForgetList, we
 
 
 def left_out(wanted: ForgetList, forget_list: ForgetList) -> int:
-    """Return how many samples, and requests, of ``wanted`` are not on ``forget_list``."""
+    """Return how many samples, and requests, of ``wanted`` are not on ``forget_list``, and how many can't be on it."""
     samples = set(wanted.cumulative_ids) - set(forget_list.cumulative_ids)
     requests = set(wanted.request_ids) - set(forget_list.request_ids)
-    return len(samples) + len(requests)
+    return len(samples) + len(requests) + sum(count.gone for count in wanted.counts.values())
 
 
 def _evidence(

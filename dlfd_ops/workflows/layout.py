@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dlfd_ops.audit.certificates import EVIDENCE
+from dlfd_ops.data.trained_on import TRAINED_ON
 from dlfd_ops.deletion.parent import PARENT_MODEL
 
 
@@ -53,6 +54,11 @@ class Layout:
     def parent_model(self) -> Path:
         """The pinned parent's weights, or a note where it is the original."""
         return self.root / PARENT_MODEL
+
+    @property
+    def trained_on(self) -> Path:
+        """The photos that the original was trained on."""
+        return self.model("original") / TRAINED_ON
 
     @property
     def adopted(self) -> Path:

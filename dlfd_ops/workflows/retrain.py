@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from dlfd_ops.data.manifest import read_manifest
+from dlfd_ops.data.trained_on import read_trained_on
 from dlfd_ops.deletion.forget_list import read_forget_list
 from dlfd_ops.errors import BadInput
 from dlfd_ops.evaluation.report import judge_model
@@ -27,9 +28,11 @@ def retrain(params: Params, root: Path = Path()) -> None:
     layout = Layout(root)
     _check_recipe(params, layout)
     manifest, forget_list = read_manifest(layout.manifest), read_forget_list(layout.forget_list)
-    retain = manifest.split("train").without(forget_list.cumulative_ids)
-    fitted = fit(params, retain, "retrained", "retraining.csv", root)
-    sets = load_sets(manifest, forget_list.cumulative_ids, params.base.labels)
+    # As the original knows them: trained on newcomers as well, it would be no yardstick.
+    known = read_trained_on(layout.trained_on).as_split(manifest)
+    retain = known.split("train").without(forget_list.cumulative_ids)
+    fitted = fit(params, retain, "retrained", "retraining.csv", root, manifest=manifest)
+    sets = load_sets(known, forget_list.cumulative_ids, params.base.labels)
     references = train_references(params, retain, sets, layout)
     if not fitted.is_main_process:
         return
@@ -46,7 +49,7 @@ def retrain(params: Params, root: Path = Path()) -> None:
         judged.evaluation,
         round(fitted.seconds, 3),
         forget_list.digest(),
-        manifest.digest(),
+        known.digest(),
         settings_digest(params),
         references,
     )

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from dlfd_ops.audit.ledger import Ledger
 from dlfd_ops.data.manifest import read_manifest
+from dlfd_ops.data.trained_on import read_trained_on
 from dlfd_ops.deletion.forget_list import ForgetList, read_forget_list
 from dlfd_ops.digest import sha256_json
 from dlfd_ops.files import replaced_folder, write_text
@@ -35,13 +36,14 @@ def unlearn(params: Params, root: Path = Path()) -> None:
     """
     layout, accelerator = Layout(root), start_accelerator()
     manifest, forget_list = read_manifest(layout.manifest), read_forget_list(layout.forget_list)
+    known = read_trained_on(layout.trained_on).as_split(manifest)
     start = read_start(layout)
     parent = load_fitting(start.folder, params, manifest)
     if not forget_list.rows:
         if accelerator.is_main_process:
             _keep_parent(layout, start.folder)
         return
-    sets = load_unlearning_sets(params, manifest, forget_list)
+    sets = load_unlearning_sets(params, known, forget_list)
     objective, settings = build_objective(params, sets, parent, accelerator)
     run = StageRun(
         kind="unlearned",
@@ -49,7 +51,7 @@ def unlearn(params: Params, root: Path = Path()) -> None:
             [
                 params.base.model_dump(),
                 params.unlearn.model_dump(),
-                manifest.digest(),
+                known.digest(),
                 forget_list.digest(),
                 start.digest,
             ]

@@ -11,6 +11,7 @@ from dlfd_ops.audit.facts import Receipt
 from dlfd_ops.audit.ledger import Ledger
 
 ORIGINAL, UNLEARNED, FORGET_LIST, MANIFEST = ("a" * 64, "b" * 64, "c" * 64, "d" * 64)
+RECORD = "7" * 64
 STORE = "sqlite:///mlflow.db"
 REQUESTS = ("req-00000000000a", "req-00000000000b")
 
@@ -37,7 +38,7 @@ def history(ledger: Ledger) -> Ledger:
             },
         )
     named: dict[str, Any] = {"request_ids": list(REQUESTS), "forget_list_digest": FORGET_LIST}
-    ledger.append("resolved", {**named, "forget_count": 24, "manifest_digest": MANIFEST})
+    ledger.append("resolved", {**named, "forget_count": 24, "manifest_digest": MANIFEST, "trained_on_digest": RECORD})
     ledger.append(
         "unlearned",
         {

@@ -32,7 +32,7 @@ def version(number: int, asked: list[str], forgotten: list[str]) -> list[tuple[s
     run = {"method": "dlfd", "params_digest": "e" * 64, "git_commit": "f" * 40, "parent_weights_digest": parent}
     made = {"model_name": "face", "version": number, "run_id": f"run-{number}", "store": "s", "provenance": {}}
     return [
-        ("resolved", {**named, "forget_count": 1, "manifest_digest": "d" * 64}),
+        ("resolved", {**named, "forget_count": 1, "manifest_digest": "d" * 64, "trained_on_digest": "d" * 64}),
         ("unlearned", {**named, **run, "weights_digest": weights}),
         ("registered", {**named, **made, "weights_digest": weights, "request_ids": forgotten}),
     ]
@@ -40,7 +40,8 @@ def version(number: int, asked: list[str], forgotten: list[str]) -> list[tuple[s
 
 def erasure(request_id: str) -> dict[str, Any]:
     """Return the event of an erasure."""
-    digests = dict.fromkeys(("plan_digest", "receipt_digest", "manifest_before", "manifest_after"), "d" * 64)
+    moved = ("manifest_before", "manifest_after", "trained_on_before", "trained_on_after")
+    digests = dict.fromkeys(("plan_digest", "receipt_digest", *moved), "d" * 64)
     counts: dict[str, Any] = {
         "objects": {},
         "kept": {},

@@ -18,7 +18,7 @@ from dlfd_ops.audit.ledger import Ledger
 from dlfd_ops.audit.rendering import render
 from dlfd_ops.audit.stores import Photos
 from dlfd_ops.deletion.erasure import SHARED
-from tests.audit.conftest import MANIFEST, ORIGINAL, REQUESTS, STORE, UNLEARNED
+from tests.audit.conftest import MANIFEST, ORIGINAL, RECORD, REQUESTS, STORE, UNLEARNED
 
 TODAY = date(2026, 11, 20)
 SAMPLE = "5" * 64
@@ -90,6 +90,8 @@ def erased(**changes: Any) -> dict[str, Any]:
         "receipt_digest": "9" * 64,
         "manifest_before": MANIFEST,
         "manifest_after": "e" * 64,
+        "trained_on_before": RECORD,
+        "trained_on_after": "c" * 64,
         "objects": {
             "raw data": {"removed": 12},
             "prepared data": {"removed": 12},
@@ -198,23 +200,27 @@ def test_a_report_goes_into_as_many_requests_as_fit(ledger: Ledger) -> None:
 
 
 @pytest.mark.parametrize(
-    ("covering", "split", "suppressed", "verdict"),
+    ("covering", "split", "trained", "suppressed", "verdict"),
     [
-        ([REQUESTS[0]], "train", False, "forgotten"),
-        ([REQUESTS[0]], None, True, "forgotten"),
-        ([], "train", False, "in the data"),
-        ([], None, False, "unknown"),
-        ([], None, True, "suppressed"),
-        (["req-ffffffffffff"], "train", False, "in the data"),
+        ([REQUESTS[0]], "train", True, False, "forgotten"),
+        ([REQUESTS[0]], None, False, True, "forgotten"),
+        ([], "train", True, False, "in the data"),
+        ([], "later", False, False, "in the data"),
+        ([], None, True, False, "in the model"),
+        ([], None, False, False, "unknown"),
+        ([], None, False, True, "suppressed"),
+        (["req-ffffffffffff"], "train", True, False, "in the data"),
     ],
 )
 def test_an_image_is_found_among_what_was_forgotten(
-    material: Material, covering: list[str], split: str | None, suppressed: bool, verdict: str
+    material: Material, covering: list[str], split: str | None, trained: bool, suppressed: bool, verdict: str
 ) -> None:
     """By the requests that cover it, else by where its keyed hash stands."""
     rows = request_rows(material, as_of=TODAY, due_soon_days=7)
     nodes = version_nodes(material)
-    answer = image_answer(SAMPLE, split=split, suppressed=suppressed, covering=covering, requests=rows, nodes=nodes)
+    answer = image_answer(
+        SAMPLE, split=split, trained=trained, suppressed=suppressed, covering=covering, requests=rows, nodes=nodes
+    )
     assert answer.verdict == verdict
     assert [ref.version for ref in answer.forgot] == ([2] if verdict == "forgotten" else [])
 
@@ -225,7 +231,9 @@ def test_an_image_of_an_open_request_is_asked_for(material: Material) -> None:
     rows = request_rows(early, as_of=TODAY, due_soon_days=7)
     withdrawn = {REQUESTS[0]: rows[REQUESTS[0]].model_copy(update={"status": "withdrawn"})}
     for known, verdict in ((rows, "asked"), (withdrawn, "in the data")):
-        answer = image_answer(SAMPLE, split="train", suppressed=False, covering=[REQUESTS[0]], requests=known, nodes=())
+        answer = image_answer(
+            SAMPLE, split="train", trained=True, suppressed=False, covering=[REQUESTS[0]], requests=known, nodes=()
+        )
         assert answer.verdict == verdict
 
 

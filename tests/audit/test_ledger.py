@@ -81,7 +81,8 @@ def test_an_empty_ledger_has_the_zero_head(ledger: Ledger) -> None:
 
 def test_the_same_event_is_appended_once(ledger: Ledger) -> None:
     """Same kind and data return the first event; tuples count as the lists that they are read back as."""
-    data = {"request_ids": ("a", "b"), "forget_list_digest": "d", "forget_count": 2, "manifest_digest": "m"}
+    digests = {"forget_list_digest": "d", "manifest_digest": "m", "trained_on_digest": "t"}
+    data = {"request_ids": ("a", "b"), "forget_count": 2, **digests}
     first = ledger.append("resolved", data)
     again = ledger.append_all([("resolved", data), ("resolved", {**data, "request_ids": ["a", "b"]})])
     assert again == [first, first]
@@ -391,6 +392,7 @@ def test_going_back_to_an_earlier_forget_list_is_told(tmp_path: Path) -> None:
             "forget_list_digest": digest,
             "forget_count": 1,
             "manifest_digest": "m",
+            "trained_on_digest": "t",
         }
         ledger.append("resolved", listed)
     assert [event.data["forget_list_digest"] for event in ledger.events()] == ["a", "ab", "a"]

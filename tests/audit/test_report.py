@@ -20,12 +20,12 @@ from dlfd_ops.audit.chain import GENESIS
 from dlfd_ops.audit.composing import Material, compose
 from dlfd_ops.audit.facts import Receipt
 from dlfd_ops.audit.figures import Losses, draw, loss_figure
+from dlfd_ops.audit.findings import Finding, Verification
 from dlfd_ops.audit.ledger import Ledger
 from dlfd_ops.audit.numbers import number_rows
 from dlfd_ops.audit.rendering import between, render
 from dlfd_ops.audit.report import FORMAT, Report
 from dlfd_ops.audit.timeline import printable, timeline
-from dlfd_ops.audit.verification import Finding, Verification
 from dlfd_ops.errors import BadInput
 
 HOSTILE = "</style><script>alert(1)</script><img src=x onerror=alert(1)>\"'&\u202e"

@@ -2,24 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
 import pytest
 
+from dlfd_ops.audit.chain import Event
 from dlfd_ops.audit.facts import Receipt
+from dlfd_ops.audit.findings import MISSING, Finding, compare_digest, compare_version
 from dlfd_ops.audit.ledger import Ledger
-from dlfd_ops.audit.verification import (
-    MISSING,
-    Finding,
-    Found,
-    compare_chain,
-    compare_digest,
-    compare_files,
-    compare_version,
-)
+from dlfd_ops.audit.verification import TRAINED_ON, Found, compare_chain, compare_files
 from dlfd_ops.deletion.requests import DeletionRequest
 from dlfd_ops.deletion.status import received_data
+from tests.audit.conftest import RECORD, REQUESTS, UNLEARNED
+from tests.audit.test_dossier import erased
 
 WEIGHTS = "models/unlearned/weights.safetensors"
 NUMBERS = {"original.mia_auc": 0.75, "unlearned.mia_auc": 0.53, "retrained.mia_auc": 0.5}
@@ -51,6 +48,7 @@ def found(receipt: Receipt, requests: list[DeletionRequest]) -> Found:
         unlearned="b" * 64,
         forget_list="c" * 64,
         manifest="d" * 64,
+        trained_on=RECORD,
         receipt=receipt,
         metrics={**NUMBERS, "seconds.unlearn": 3.5},
         requests=requests,
@@ -62,7 +60,7 @@ def test_an_untouched_repository_agrees(history: Ledger, found: Found) -> None:
     outcome = compare_files(history.events(), found)
     assert outcome.findings == ()
     assert outcome.not_checked == ()
-    assert len(outcome.checked) == 7
+    assert len(outcome.checked) == 8
 
 
 @pytest.mark.parametrize(
@@ -73,6 +71,8 @@ def test_an_untouched_repository_agrees(history: Ledger, found: Found) -> None:
         ({"unlearned": None}, WEIGHTS),
         ({"forget_list": "0" * 64}, "deletion/forget_list.parquet"),
         ({"manifest": "0" * 64}, "data/prepared/manifest.parquet"),
+        ({"trained_on": "0" * 64}, "models/original/trained_on.parquet"),
+        ({"trained_on": None}, "models/original/trained_on.parquet"),
         (
             {"metrics": {**NUMBERS, "unlearned.mia_auc": 0.5}},
             "metrics/unlearning.json unlearned.mia_auc",
@@ -122,7 +122,7 @@ def test_a_run_under_way_agrees(history: Ledger, found: Found) -> None:
     history.append(
         "resolved",
         {"request_ids": ["req-00000000000a"], "forget_list_digest": "1" * 64, "forget_count": 12}
-        | {"manifest_digest": "2" * 64},
+        | {"manifest_digest": "2" * 64, "trained_on_digest": RECORD},
     )
     events = history.events()
     assert compare_files(events, replace(found, forget_list="1" * 64, manifest="2" * 64)).findings == ()
@@ -161,7 +161,35 @@ def test_an_empty_ledger_leaves_everything_unchecked(ledger: Ledger) -> None:
     """Where nothing was recorded nothing differs, and that it was not checked is said."""
     outcome = compare_files(ledger.events(), Found())
     assert outcome.findings == ()
-    assert len(outcome.not_checked) == 6
+    assert len(outcome.not_checked) == 7
+
+
+def test_a_photo_taken_out_of_the_record_is_found(history: Ledger, found: Found) -> None:
+    """All versions of one original go by one record; whoever drops a photo from it drops it from every later list."""
+    _unlearn_again(history, trained_on_digest="6" * 64)
+    findings = compare_files(history.events(), replace(found, trained_on="6" * 64)).findings
+    assert Finding(f"{TRAINED_ON} of version 3", f"{RECORD}, as version 2 of the same original", "6" * 64) in findings
+
+
+def test_an_erasure_and_a_fresh_original_change_the_record(history: Ledger, found: Found) -> None:
+    """The people of an erasure are taken out; another original was trained on others."""
+    history.append("erased", erased(trained_on_before=RECORD, trained_on_after="6" * 64))
+    _unlearn_again(history, trained_on_digest="6" * 64)
+    _unlearn_again(history, trained_on_digest="5" * 64, parent="4" * 64, version=4)
+    events = history.events()
+    assert TRAINED_ON not in {finding.what.split()[0] for finding in _about(events, found, "6" * 64)}
+    assert TRAINED_ON in {finding.what for finding in _about(events, found, RECORD)}
+
+
+def test_a_ledger_from_before_the_record_agrees(history: Ledger, found: Found) -> None:
+    """It names no digest of it, and says so."""
+    events = [
+        replace(event, data={name: value for name, value in event.data.items() if name != "trained_on_digest"})
+        for event in history.events()
+    ]
+    outcome = compare_files(events, found)
+    assert outcome.findings == ()
+    assert outcome.not_checked == (f"{TRAINED_ON}: the ledger names no digest of it yet",)
 
 
 def test_an_absent_thing_is_not_the_expected_one() -> None:
@@ -202,6 +230,20 @@ def test_the_intake_is_compared_by_what_was_received(requests: list[DeletionRequ
     """The fixture's intake is the one of the history: else the tests above compare nothing."""
     received = [event.data for event in history.events() if event.kind == "received"]
     assert received == [received_data(request) for request in requests]
+
+
+def _about(events: Sequence[Event], found: Found, record: str) -> tuple[Finding, ...]:
+    return compare_files(events, replace(found, trained_on=record)).findings
+
+
+def _unlearn_again(history: Ledger, *, trained_on_digest: str, parent: str = UNLEARNED, version: int = 3) -> None:
+    listed = {"request_ids": list(REQUESTS), "forget_list_digest": str(version) * 64}
+    data = {"forget_count": 12, "manifest_digest": "e" * 64, "trained_on_digest": trained_on_digest}
+    made = {"method": "dlfd", "params_digest": "e" * 64, "git_commit": "f" * 40}
+    weights = {"parent_weights_digest": parent, "weights_digest": f"{version}9" * 32}
+    history.append("resolved", listed | data)
+    history.append("unlearned", listed | made | weights)
+    _register_again(history, listed | {"version": version, "weights_digest": weights["weights_digest"]})
 
 
 def _register_again(history: Ledger, changes: dict[str, Any]) -> None:

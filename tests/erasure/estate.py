@@ -29,6 +29,7 @@ from dlfd_ops.audit.evidence import versions
 from dlfd_ops.audit.ledger import Ledger
 from dlfd_ops.data.manifest import read_manifest
 from dlfd_ops.data.synthetic_faces.dataset import Recipe, generate
+from dlfd_ops.data.trained_on import read_trained_on, trained_on, write_trained_on
 from dlfd_ops.digest import sha256_bytes
 from dlfd_ops.files import write_text
 from dlfd_ops.models.checkpoint import WEIGHTS
@@ -36,6 +37,7 @@ from dlfd_ops.params import Params, load_params
 from dlfd_ops.tracking.packaging import CHECKPOINT
 from dlfd_ops.tracking.store import open_store
 from dlfd_ops.workflows.certify import certify_request
+from dlfd_ops.workflows.layout import Layout
 from dlfd_ops.workflows.prepare import prepare
 from dlfd_ops.workflows.requests import Wish, add_requests
 from dlfd_ops.workflows.retired import photos_digest
@@ -278,6 +280,7 @@ def _withdraw_one_photo(estate: Estate) -> None:
 def _settle(estate: Estate, message: str) -> None:
     """Prepare, record everything as done, push to both remotes, commit."""
     prepare(estate.params)
+    write_trained_on(trained_on(read_manifest(Layout().manifest).split("train")), Layout().trained_on)
     with Repo(".") as repo:
         repo.add([str(path) for path in (estate.raw, estate.adopted) if path])
         repo.commit(force=True)
@@ -316,8 +319,9 @@ def _fulfil(estate: Estate) -> None:
     manifest = read_manifest(Path("data/prepared/manifest.parquet"))
     estate.measured_on = photos_digest(manifest)
     common: dict[str, Any] = {"request_ids": list(estate.request_ids), "forget_list_digest": "f" * 64}
+    record = {"trained_on_digest": read_trained_on(Layout().trained_on).digest()}
     ledger = Ledger()
-    ledger.append("resolved", {**common, "forget_count": 4, "manifest_digest": manifest.digest()})
+    ledger.append("resolved", {**common, "forget_count": 4, "manifest_digest": manifest.digest(), **record})
     weights = {name: sha256_bytes(content.encode()) for name, content in WEIGHTS_OF.items()}
     ledger.append(
         "unlearned",

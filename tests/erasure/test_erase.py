@@ -7,6 +7,8 @@ import json
 import shutil
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 import yaml
 from click.testing import CliRunner
@@ -15,10 +17,11 @@ from dvc.repo import Repo, lock_repo
 from dlfd_ops.audit.certificates import Issuer, request_certificate, version_certificate
 from dlfd_ops.audit.ledger import Ledger
 from dlfd_ops.audit.statement import RequestStatement
-from dlfd_ops.audit.verification import MANIFEST, ORIGINAL, Found, compare_files
+from dlfd_ops.audit.verification import MANIFEST, ORIGINAL, TRAINED_ON, Found, compare_files
 from dlfd_ops.cli import main
 from dlfd_ops.data.identity import project_key
 from dlfd_ops.data.manifest import read_manifest
+from dlfd_ops.data.trained_on import read_trained_on
 from dlfd_ops.deletion.erasure import FOREIGN, INTENT_FILE, SHARED, Receipt
 from dlfd_ops.deletion.parent import read_parent
 from dlfd_ops.deletion.suppression import SUPPRESSION_FILE, read_suppression
@@ -269,6 +272,32 @@ def test_the_audit_expects_the_data_without_them(erased: Estate) -> None:
     now, then = (compare_files(events, Found(manifest=data[f"manifest_{when}"])) for when in ("after", "before"))
     assert MANIFEST not in {finding.what for finding in now.findings}
     assert MANIFEST in {finding.what for finding in then.findings}
+
+
+def test_the_record_of_the_training_names_none_of_them(erased: Estate) -> None:
+    """They are taken out of it, the older ones are gone from every store, and the ledger tells both digests."""
+    record = read_trained_on(Layout().trained_on)
+    gone = {entry.keyed_hash for entry in read_suppression()}
+    assert len(record) > 0
+    assert gone.isdisjoint({*record.rows["sample_id"], *record.rows["subject_key"]})
+    data = next(event.data for event in Ledger().events() if event.kind == "erased")
+    assert data["trained_on_after"] == record.digest() != data["trained_on_before"]
+    with Repo(".") as repo:
+        stores = [repo.cache.local.path, f"{erased.top}/disk/files/md5"]
+    columns = {str(path): _columns(path) for store in stores for path in Path(store).rglob("*") if path.is_file()}
+    records = [path for path, names in columns.items() if names == ["sample_id", "subject_key"]]
+    assert [read_trained_on(Path(path)).digest() for path in records] == [record.digest()] * len(stores)
+    events = Ledger().events()
+    now, then = (compare_files(events, Found(trained_on=data[f"trained_on_{when}"])) for when in ("after", "before"))
+    assert TRAINED_ON not in {finding.what for finding in now.findings}
+    assert TRAINED_ON in {finding.what for finding in then.findings}
+
+
+def _columns(path: Path) -> list[str]:
+    try:
+        return list(pq.read_schema(path).names)
+    except (OSError, pa.ArrowException):
+        return []
 
 
 def test_the_original_is_a_record(erased: Estate) -> None:

@@ -94,6 +94,7 @@ def _intent(photos: Sequence[str], tables: Sequence[str]) -> Intent:
         recorded={},
         remotes=(),
         manifest_before="0" * 64,
+        trained_on_before="0" * 64,
         targets=(*(_target("photo", name) for name in photos), *(_target("table", name) for name in tables)),
     )
 

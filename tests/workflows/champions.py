@@ -73,7 +73,7 @@ class Lineage:
         self.ledger.append_all(
             [
                 *(("received", _received(request_id)) for request_id in requests),
-                ("resolved", {**listed, "forget_count": 1, "manifest_digest": "d" * 64}),
+                ("resolved", {**listed, "forget_count": 1, "manifest_digest": "d" * 64, "trained_on_digest": "d" * 64}),
                 ("unlearned", {**made, **method, "parent_weights_digest": f"{parent:064x}"}),
                 ("evaluated", {**measured, "metrics": {"unlearned.mia_auc": 0.5}}),
                 ("registered", registered),

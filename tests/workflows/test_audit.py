@@ -24,6 +24,7 @@ from dlfd_ops.cli.audit import audit
 from dlfd_ops.cli.output import OneLineErrors
 from dlfd_ops.data.identity import load_key
 from dlfd_ops.data.manifest import Manifest, ManifestInfo, write_manifest
+from dlfd_ops.data.trained_on import read_trained_on, trained_on, write_trained_on
 from dlfd_ops.deletion.forget_list import ForgetList, ForgetRow, SampleCount, read_forget_list, write_forget_list
 from dlfd_ops.deletion.parent import Parent, write_parent
 from dlfd_ops.deletion.requests import DeletionRequest, Target, derive_request_id, read_requests, write_requests
@@ -66,6 +67,7 @@ def evaluated(tmp_path_factory: pytest.TempPathFactory) -> Path:
     sample = manifest.rows["sample_id"][0]
     forget_list = ForgetList((ForgetRow(sample, (request.request_id,)),), {request.request_id: SampleCount(1, 0)})
     write_forget_list(root / "deletion/forget_list.parquet", forget_list)
+    write_trained_on(trained_on(manifest.split("train")), Layout(root).trained_on)
     for seed, kind in enumerate(("original", "unlearned")):
         torch.manual_seed(seed)
         card = ModelCard("resnet18", PARAMS.base.labels, {"age_group": ("young", "old")}, 32)
@@ -592,13 +594,14 @@ def _record(root: Path, manifest: Manifest, request: DeletionRequest, forget_lis
     """Write what the stages before register write into the ledger."""
     named = {"request_ids": [request.request_id], "forget_list_digest": forget_list.digest()}
     original, unlearned = (weights_digest(root / "models" / kind) for kind in ("original", "unlearned"))
+    record = {"trained_on_digest": read_trained_on(Layout(root).trained_on).digest()}
     made = {"method": "dlfd", "params_digest": "e" * 64, "git_commit": "f" * 40}
     measured = {name: METRICS[name] for name in ("original", "unlearned")}
     evaluated = {"weights_digest": unlearned, "forget_list_digest": forget_list.digest(), "metrics": flatten(measured)}
     Ledger(root / "audit/ledger.jsonl").append_all(
         [
             ("received", received_data(request)),
-            ("resolved", {**named, "forget_count": 1, "manifest_digest": manifest.digest()}),
+            ("resolved", {**named, "forget_count": 1, "manifest_digest": manifest.digest(), **record}),
             ("unlearned", {**named, **made, "parent_weights_digest": original, "weights_digest": unlearned}),
             ("evaluated", evaluated),
         ]

@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 
 from dlfd_ops.audit.chain import Event
+from dlfd_ops.audit.findings import Verification
 from dlfd_ops.audit.keyring import Keyring
 from dlfd_ops.audit.ledger import Ledger
 from dlfd_ops.audit.signing import SigningKey
-from dlfd_ops.audit.verification import Verification
 from dlfd_ops.errors import BadInput
 from dlfd_ops.workflows.audit import verify
 from dlfd_ops.workflows.audit_keys import compare_keys, compare_successions, read_public_keys

@@ -52,6 +52,8 @@ def history(root: Path, description: str) -> Ledger:
             "receipt_digest": "9" * 64,
             "manifest_before": "d" * 64,
             "manifest_after": "e" * 64,
+            "trained_on_before": "d" * 64,
+            "trained_on_after": "e" * 64,
             "objects": {},
             "kept": {SHARED: 1},
             "weights": {ORIGINAL: "removed"},

@@ -21,6 +21,7 @@ from PIL import Image
 
 from dlfd_ops.audit.ledger import Ledger
 from dlfd_ops.data.manifest import Manifest, ManifestInfo, read_manifest, write_manifest
+from dlfd_ops.data.trained_on import trained_on, write_trained_on
 from dlfd_ops.deletion.forget_list import ForgetList, ForgetRow, SampleCount, read_forget_list, write_forget_list
 from dlfd_ops.deletion.parent import Parent, write_parent
 from dlfd_ops.errors import BadInput
@@ -112,6 +113,7 @@ def template(tmp_path_factory: pytest.TempPathFactory) -> Tiny:
     root = tmp_path_factory.mktemp("template") / "repository"
     manifest = _write_faces(root / "data/prepared")
     _forget(root, list(manifest.split("train").rows["sample_id"])[:NUM_FORGET])
+    write_trained_on(trained_on(manifest.split("train")), root / "models/original/trained_on.parquet")
     for seed, name in enumerate(("original", "unlearned")):
         save_classifier(_model(seed), root / "models" / name)
     write_parent(root / "deletion/parent.json", Parent())
@@ -296,7 +298,7 @@ def test_of_an_empty_forget_list_there_is_nothing_to_say(tiny: Tiny) -> None:
 def test_a_sample_to_forget_that_was_never_trained_on_is_refused(tiny: Tiny) -> None:
     """The forget list must fit the manifest."""
     _forget(tiny.root, [_keyed("train", 0), _keyed("test", 0), _keyed("nobody", 0)])
-    with pytest.raises(BadInput, match="train split; received 2 of 3"):
+    with pytest.raises(BadInput, match="trained on, and be there; received 2 of 3"):
         evaluate(tiny.params, tiny.root)
 
 

@@ -13,10 +13,12 @@ from dvc.repo import Repo
 from dlfd_ops.audit.ledger import Ledger
 from dlfd_ops.data.identity import load_or_create_key
 from dlfd_ops.data.manifest import Manifest, ManifestInfo, read_manifest, write_manifest
-from dlfd_ops.deletion.forget_list import FORGET_LIST_FILE, read_forget_list
+from dlfd_ops.data.trained_on import read_trained_on, trained_on, write_trained_on
+from dlfd_ops.deletion.forget_list import read_forget_list
 from dlfd_ops.errors import BadInput
 from dlfd_ops.params import load_params
-from dlfd_ops.workflows.forget_list import ALIASES_FILE, MANIFEST_FILE, forget_list
+from dlfd_ops.workflows.forget_list import forget_list
+from dlfd_ops.workflows.layout import Layout
 from dlfd_ops.workflows.requests import Wish, add_requests, withdraw
 
 PROJECT = Path(__file__).parents[2]
@@ -41,8 +43,10 @@ def repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         }
     )
     info = ManifestInfo("toy", key.key_id, 64, {"gender": ("f", "m")})
-    write_manifest(Manifest(rows, info, Path()), MANIFEST_FILE)
-    ALIASES_FILE.write_text(f"alias_key,subject_key\n{key.subject_key('alias')},{key.subject_key('person 3')}\n")
+    manifest, layout = Manifest(rows, info, Path()), Layout()
+    write_manifest(manifest, layout.manifest)
+    write_trained_on(trained_on(manifest), layout.trained_on)
+    layout.aliases.write_text(f"alias_key,subject_key\n{key.subject_key('alias')},{key.subject_key('person 3')}\n")
     return tmp_path
 
 
@@ -58,7 +62,7 @@ def test_open_requests_become_the_forget_list(repository: Path) -> None:
     resolved = forget_list(PARAMS)
     key = load_or_create_key()
     assert set(resolved.sample_ids) == {key.sample_id(b"\x01"), key.sample_id(b"\x03")}
-    assert read_forget_list(FORGET_LIST_FILE) == resolved
+    assert read_forget_list(Layout().forget_list) == resolved
     event = Ledger().events()[-1]
     assert (event.kind, event.data) == (
         "resolved",
@@ -66,7 +70,8 @@ def test_open_requests_become_the_forget_list(repository: Path) -> None:
             "request_ids": sorted([kept, other]),
             "forget_list_digest": resolved.digest(),
             "forget_count": 2,
-            "manifest_digest": read_manifest(MANIFEST_FILE).digest(),
+            "manifest_digest": read_manifest(Layout().manifest).digest(),
+            "trained_on_digest": read_trained_on(Layout().trained_on).digest(),
         },
     )
 
@@ -75,9 +80,9 @@ def test_running_it_again_changes_nothing(repository: Path) -> None:
     """The same inputs give the same bytes and no second event."""
     ask("person 1")
     forget_list(PARAMS)
-    before = (FORGET_LIST_FILE.read_bytes(), Ledger().head())
+    before = (Layout().forget_list.read_bytes(), Ledger().head())
     forget_list(PARAMS)
-    assert (FORGET_LIST_FILE.read_bytes(), Ledger().head()) == before
+    assert (Layout().forget_list.read_bytes(), Ledger().head()) == before
 
 
 def test_a_request_for_nobody_fails_closed(repository: Path) -> None:
@@ -85,7 +90,7 @@ def test_a_request_for_nobody_fails_closed(repository: Path) -> None:
     _, unknown = ask("person 1", "nobody")
     with pytest.raises(BadInput, match=f"{unknown}, whose subject is not in the manifest"):
         forget_list(PARAMS)
-    assert not FORGET_LIST_FILE.exists()
+    assert not Layout().forget_list.exists()
     assert "resolved" not in [event.kind for event in Ledger().events()]
 
 

@@ -20,6 +20,7 @@ from dlfd_ops.audit.certificates import version_certificate
 from dlfd_ops.audit.facts import Receipt
 from dlfd_ops.audit.ledger import Ledger
 from dlfd_ops.data.manifest import Manifest, ManifestInfo, write_manifest
+from dlfd_ops.data.trained_on import read_trained_on, trained_on, write_trained_on
 from dlfd_ops.deletion.forget_list import ForgetList, ForgetRow, SampleCount, write_forget_list
 from dlfd_ops.deletion.parent import Parent, write_parent
 from dlfd_ops.deletion.requests import DeletionRequest, Target, derive_request_id, write_requests
@@ -120,6 +121,7 @@ def make_repository(root: Path) -> Path:
         torch.manual_seed(seed)
         save_classifier(FaceClassifier(card), root / "models" / model)
     write_manifest(small_manifest(root), root / "data/prepared/manifest.parquet")
+    write_trained_on(trained_on(small_manifest(root).split("train")), Layout(root).trained_on)
     write_forget_list(root / "deletion/forget_list.parquet", FORGET_LIST)
     write_requests(root / "deletion/requests.csv", INTAKE)
     write_parent(root / "deletion/parent.json", Parent())
@@ -138,13 +140,12 @@ def evaluated(root: Path) -> Evaluated:
 def record_making(root: Path) -> None:
     """Write what the stages before write into the ledger, and sign the numbers."""
     named = {"request_ids": list(REQUESTS), "forget_list_digest": FORGET_LIST.digest()}
-    manifest_digest = small_manifest(root).digest()
     original, unlearned = (weights_digest(root / "models" / kind) for kind in ("original", "unlearned"))
     made = {"method": "dlfd/anchored", "params_digest": "e" * 64, "git_commit": "unknown"}
     measured = flatten({name: METRICS[name] for name in ("original", "unlearned")})
     Ledger(root / "audit/ledger.jsonl").append_all(
         [
-            ("resolved", {**named, "forget_count": 2, "manifest_digest": manifest_digest}),
+            ("resolved", {**named, "forget_count": 2, **data_digests(root)}),
             ("unlearned", {**named, **made, "parent_weights_digest": original, "weights_digest": unlearned}),
             (
                 "evaluated",
@@ -153,6 +154,12 @@ def record_making(root: Path) -> None:
         ]
     )
     sign(root, FORGET_LIST)
+
+
+def data_digests(root: Path) -> dict[str, str]:
+    """Return what the ledger says of the data that requests were resolved in."""
+    record = read_trained_on(Layout(root).trained_on)
+    return {"manifest_digest": small_manifest(root).digest(), "trained_on_digest": record.digest()}
 
 
 def sign(root: Path, forget_list: ForgetList) -> None:
@@ -366,7 +373,7 @@ def test_request_without_training_samples_gets_a_version_that_answers_it(
     wider = replace(FORGET_LIST, counts={**FORGET_LIST.counts, LATER.request_id: SampleCount(0, 1)})
     write_forget_list(root / "deletion/forget_list.parquet", wider)
     listed = {"request_ids": list(wider.request_ids), "forget_list_digest": wider.digest(), "forget_count": len(wider)}
-    Ledger(root / "audit/ledger.jsonl").append("resolved", listed | {"manifest_digest": small_manifest(root).digest()})
+    Ledger(root / "audit/ledger.jsonl").append("resolved", listed | data_digests(root))
     try:
         receipt = register(small_params(), root)
     finally:
@@ -418,7 +425,7 @@ def test_a_request_that_the_forget_list_lacks_fails_the_gate(registered: tuple[P
     write_requests(root / "deletion/requests.csv", [*INTAKE, LATER])
     write_evaluated(replace(evaluated(root), forget_list_digest=shorter.digest()), root / "metrics/evaluated.json")
     data = {"request_ids": list(REQUESTS), "forget_list_digest": shorter.digest(), "forget_count": 1}
-    Ledger(root / "audit/ledger.jsonl").append("resolved", data | {"manifest_digest": small_manifest(root).digest()})
+    Ledger(root / "audit/ledger.jsonl").append("resolved", data | data_digests(root))
     sign(root, shorter)
     try:
         assert failed_rules(root) == {"require_complete": 2.0}

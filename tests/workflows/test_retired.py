@@ -44,7 +44,7 @@ def test_the_record_keeps_what_is_about_nobody_who_was_trained_on(template: Tiny
         assert retired is not None
         assert (retired.weights_digest, retired.metrics) == (digest, {"accuracy": 0.75, "loss": 0.6, "ece": 0.1})
     assert known_digest(folder) == digest
-    assert {path.name for path in folder.iterdir()} == {"erased.json", "model.json"}
+    assert {path.name for path in folder.iterdir()} == {"erased.json", "model.json", "trained_on.parquet"}
 
 
 def test_killed_between_the_record_and_the_weights_it_is_completed(
@@ -68,7 +68,7 @@ def test_killed_between_the_record_and_the_weights_it_is_completed(
         read_retired(folder)
     retire(folder, METRICS, manifest)
     assert read_retired(folder) is not None
-    assert {path.name for path in folder.iterdir()} == {"erased.json", "model.json"}
+    assert {path.name for path in folder.iterdir()} == {"erased.json", "model.json", "trained_on.parquet"}
 
 
 def test_the_evaluation_compares_with_the_record_and_with_the_parent(tiny: Tiny) -> None:

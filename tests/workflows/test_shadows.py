@@ -20,6 +20,7 @@ from pydantic import JsonValue
 from torch import nn
 
 from dlfd_ops.data.manifest import Manifest, ManifestInfo, read_manifest, write_manifest
+from dlfd_ops.data.trained_on import trained_on, write_trained_on
 from dlfd_ops.deletion.forget_list import ForgetList, ForgetRow, SampleCount, write_forget_list
 from dlfd_ops.digest import sha256_json
 from dlfd_ops.errors import Diverged
@@ -65,7 +66,9 @@ def write_noise(root: Path) -> None:
     frame = pd.DataFrame(rows, columns=["sample_id", "path", "subject_key", "split", *LABELS])
     info = ManifestInfo("noise", "0" * 16, SIZE, {"age_group": ("young", "old")})
     frame = frame.sort_values("sample_id").reset_index(drop=True)
-    write_manifest(Manifest(frame, info, root), root / "data/prepared/manifest.parquet")
+    manifest = Manifest(frame, info, root)
+    write_manifest(manifest, root / "data/prepared/manifest.parquet")
+    write_trained_on(trained_on(manifest.split("train")), root / "models/original/trained_on.parquet")
     ids = sorted(keyed("train", number) for number in range(FORGOTTEN * PHOTOS))
     listed = tuple(ForgetRow(sample, ("req-0123456789ab",)) for sample in ids)
     counts = {"req-0123456789ab": SampleCount(len(ids), other=0)}

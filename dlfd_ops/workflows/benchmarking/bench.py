@@ -14,6 +14,7 @@ from pydantic import JsonValue
 
 from dlfd_ops.data.images import LabelledImages, load_images
 from dlfd_ops.data.manifest import Manifest, read_manifest
+from dlfd_ops.data.trained_on import read_trained_on
 from dlfd_ops.deletion.forget_list import ForgetList, read_forget_list
 from dlfd_ops.digest import sha256_json
 from dlfd_ops.errors import BadInput
@@ -78,9 +79,13 @@ class Bench:
 
     @cached_property
     def manifest(self) -> Manifest:
-        """All samples but those that an earlier version has forgotten: no model here is to know them."""
+        """All samples but those that an earlier version has forgotten: no model here is to know them.
+
+        Its models are trained on what the pipeline's original was trained on.
+        """
         earlier = set(self.forget_list.cumulative_ids) - set(self.forget_list.sample_ids)
-        return read_manifest(self.layout.manifest).without(earlier)
+        record = read_trained_on(self.layout.trained_on)
+        return record.as_split(read_manifest(self.layout.manifest)).without(earlier)
 
     @cached_property
     def forget_list(self) -> ForgetList:

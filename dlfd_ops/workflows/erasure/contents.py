@@ -14,6 +14,7 @@ import pyarrow.parquet as pq
 
 from dlfd_ops.data.identity import SecretKey
 from dlfd_ops.data.removal import is_photo
+from dlfd_ops.data.trained_on import TRAINED_ON
 from dlfd_ops.digest import sha256_bytes
 from dlfd_ops.errors import BadInput
 from dlfd_ops.models.checkpoint import WEIGHTS
@@ -60,10 +61,12 @@ class KnownModel:
     Attributes:
         oid: object id of its weight file.
         digest: SHA-256 of that.
+        record: object id of the record beside it of what it was trained on; empty where there is none.
     """
 
     oid: str
     digest: str
+    record: str
 
 
 def samples_of(stores: Stores, subject_keys: Collection[str], skip: Collection[str]) -> set[str]:
@@ -183,7 +186,11 @@ def models_without(stores: Stores, safe: Collection[str], alone: Collection[str]
         content = stores.read(oid)
         if content is not None and (digest := sha256_bytes(content)) not in safe:
             digests[oid] = digest
-    return {recorded: KnownModel(oid, digests[oid]) for recorded, oid in found.items() if oid in digests}
+    return {
+        recorded: KnownModel(oid, digests[oid], stores.listings.get(recorded, {}).get(TRAINED_ON, ""))
+        for recorded, oid in found.items()
+        if oid in digests
+    }
 
 
 def runs_naming(stores: Stores, oids: Collection[str]) -> Iterator[tuple[ObjectStore, str]]:

@@ -18,7 +18,6 @@ from dlfd_ops.deletion.suppression import (
     suppress_sample,
     suppress_subject,
 )
-from dlfd_ops.workflows.forget_list import ALIASES_FILE
 from dlfd_ops.workflows.layout import Layout
 
 
@@ -90,7 +89,7 @@ def find_people(layout: Layout, key: SecretKey) -> People:
     statuses = request_statuses(Ledger(layout.ledger).events(), requests)
     fulfilled = [request for request in requests if statuses[request.request_id].state == "fulfilled"]
     suppressed = read_suppression(layout.root / SUPPRESSION_FILE)
-    names = _names(read_aliases(layout.root / ALIASES_FILE).items())
+    names = _names(read_aliases(layout.aliases).items())
     filed = {request.subject_key for request in fulfilled if request.subject_key is not None}
     return People(
         tuple(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator
 from pathlib import Path
 
+from dlfd_ops.data.trained_on import read_trained_on
 from dlfd_ops.deletion.erasure import (
     FOREIGN,
     OUTSIDE,
@@ -81,6 +82,7 @@ class Planner:
             recorded=around.repository.recorded_dependencies(changing),
             remotes=self._remotes_to_update(),
             manifest_before=around.people.manifest.digest(),
+            trained_on_before=read_trained_on(around.layout.trained_on).digest(),
             targets=targets,
         )
 
@@ -127,13 +129,14 @@ class Planner:
         tracked = self._tracked_beside()
         for recorded, model in survey.models.items():
             foreign = "" if survey.is_ours(recorded) else FOREIGN
-            for oid in (recorded, model.oid):
+            for oid, digest in ((recorded, model.digest), (model.oid, model.digest), (model.record, "")):
                 stays = TRACKED if oid in tracked else foreign
-                keep[oid], digests[oid] = keep.get(oid) or stays or residue, model.digest
+                keep[oid], digests[oid] = keep.get(oid) or stays or residue, digest
         for store, contents in survey.stores.contents.items():
             for oid in sorted(keep):
+                kind: Kind = "model" if digests[oid] else "table"  # that says what a model was trained on
                 for path in contents.objects.get(oid, ()):
-                    yield self._target("model", store.name, path, keep=keep[oid], oid=oid, weights=digests[oid])
+                    yield self._target(kind, store.name, path, keep=keep[oid], oid=oid, weights=digests[oid])
 
     def _tracked_beside(self) -> set[str]:
         """Return every object of the newest revision, save those that only outputs hold whose weights go."""

@@ -6,7 +6,7 @@ What keeps the people from coming back is written first, what is needed to find 
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,14 +14,12 @@ from dlfd_ops.audit.ledger import Ledger
 from dlfd_ops.data.identity import SecretKey
 from dlfd_ops.data.manifest import read_manifest
 from dlfd_ops.data.removal import find_leftovers, is_photo, list_files, remove_photos, rows_naming, tables_without
+from dlfd_ops.data.trained_on import read_trained_on, write_trained_on
 from dlfd_ops.deletion.erasure import (
-    FOREIGN,
-    IN_USE,
     INTENT_FILE,
     RAW,
     WORKING_TREE,
     Intent,
-    Receipt,
     Target,
     count,
     count_grounds,
@@ -41,6 +39,7 @@ from dlfd_ops.tracking.runs import experiment_name
 from dlfd_ops.tracking.store import open_store
 from dlfd_ops.workflows.certify import certify_again
 from dlfd_ops.workflows.erasure.models import adopted_weights, pointer_of
+from dlfd_ops.workflows.erasure.outcomes import outcomes, receipt_of, weights_of
 from dlfd_ops.workflows.erasure.people import find_people
 from dlfd_ops.workflows.erasure.planning import EXPERIMENTS, Planner
 from dlfd_ops.workflows.erasure.private import half_replaced
@@ -111,10 +110,21 @@ def retire_original(work: Work) -> None:
     if not going.isdisjoint({weights, adopted}):
         freeze("train", work.layout.root)
     if weights in going and weights.exists():  # else a run retired it that may have been killed in writing the manifest
-        retire(weights.parent, _numbers_of_the_original(work.layout), read_manifest(work.layout.manifest))
+        known = read_trained_on(work.layout.trained_on).as_split(read_manifest(work.layout.manifest))
+        retire(weights.parent, _numbers_of_the_original(work.layout), known)
     if adopted in going:
         adopted.unlink(missing_ok=True)
         pointer_of(adopted).unlink(missing_ok=True)
+
+
+def clear_record(work: Work) -> None:
+    """Take the people out of the record of what the original was trained on: nothing is asked about them any more."""
+    entries, path = work.intent.suppress, work.layout.trained_on
+    samples, subjects = ({one.keyed_hash for one in entries if one.kind == kind} for kind in ("sample", "subject"))
+    before = read_trained_on(path)
+    after = before.without(samples, subjects)
+    if len(after) < len(before):
+        write_trained_on(after, path)
 
 
 def prepare_again(work: Work) -> None:
@@ -206,8 +216,8 @@ def clear_state(work: Work) -> None:
 
 def leave_receipt(work: Work) -> None:
     """Write the receipt, and tell the ledger."""
-    targets = _found(work)
-    receipt = _receipt(work, targets)
+    targets = outcomes(work.intent.targets, work.repository.in_use())
+    receipt = receipt_of(work.intent, targets, read_manifest(work.layout.manifest).digest())
     text = receipt.text()
     write_text(work.layout.root / work.intent.plan.receipt, text)
     Ledger(work.layout.ledger).append(
@@ -218,9 +228,11 @@ def leave_receipt(work: Work) -> None:
             "receipt_digest": sha256_bytes(text.encode()),
             "manifest_before": receipt.manifest_before,
             "manifest_after": receipt.manifest_after,
+            "trained_on_before": work.intent.trained_on_before,
+            "trained_on_after": read_trained_on(work.layout.trained_on).digest(),
             "objects": count(receipt.items),
             "kept": count_grounds(receipt.items),
-            "weights": _weights(targets),
+            "weights": weights_of(targets),
             "unreadable_revisions": len(receipt.unreadable_revisions),
             "suppression_digest": list_digest(read_suppression()),
             "not_reached": list(receipt.not_reached),
@@ -245,6 +257,7 @@ STEPS: tuple[Callable[[Work], None], ...] = (
     suppress,
     remove_raw,
     retire_original,
+    clear_record,
     prepare_again,
     pin_parent,
     record,
@@ -261,53 +274,7 @@ STEPS: tuple[Callable[[Work], None], ...] = (
 )
 
 
-def _found(work: Work) -> list[Target]:
-    """Return what the receipt is about, each with its outcome.
-
-    A table that the plan wanted to remove and that the newest state still uses, which is made without the people, said
-    nothing about them: it is no part of it.
-    """
-    used = work.repository.in_use()
-    return [
-        target.model_copy(update=_outcome(target, target.oid in used))
-        for target in work.intent.targets
-        if not (target.kind == "table" and target.outcome == "remove" and target.oid in used)
-    ]
-
-
-def _receipt(work: Work, targets: Sequence[Target]) -> Receipt:
-    plan = work.intent.plan
-    return Receipt(
-        plan_digest=plan.digest(),
-        request_ids=plan.request_ids,
-        manifest_before=work.intent.manifest_before,
-        manifest_after=read_manifest(work.layout.manifest).digest(),
-        items=tuple(target.item() for target in targets),
-        unreadable_revisions=plan.unreadable_revisions,
-        not_reached=plan.not_reached,
-    )
-
-
-def _weights(targets: Sequence[Target]) -> dict[str, str]:
-    """Return what became of the weights that knew one of the people: "removed" everywhere, or "kept" somewhere.
-
-    Another project's weights in a store that both use are none of the ledger's business.
-    """
-    ours = {target.weights for target in targets if target.weights and target.ground != FOREIGN}
-    found: dict[str, str] = {}
-    for target in targets:
-        if target.weights in ours and found.get(target.weights) != "kept":
-            found[target.weights] = target.outcome
-    return dict(sorted(found.items()))
-
-
 def _numbers_of_the_original(layout: Layout) -> Mapping[str, float]:
     path = layout.metrics("unlearning")
     numbers = flatten(read_json(path)) if path.exists() else {}
     return {name.removeprefix("original."): value for name, value in numbers.items() if name.startswith("original.")}
-
-
-def _outcome(target: Target, used: bool) -> dict[str, str]:
-    if target.outcome == "remove" and not used:
-        return {"outcome": "removed"}
-    return {"outcome": "kept", "ground": target.ground or IN_USE}

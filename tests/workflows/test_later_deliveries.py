@@ -1,0 +1,277 @@
+"""Deliveries that go on after the original was trained: what it knows is what it was trained on.
+
+The stages run in this process, in the order of the pipeline; only the training and the parameters are small.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import shutil
+import subprocess
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import pytest
+from dvc.repo import Repo
+from mlflow import MlflowClient
+
+from dlfd_ops.audit.ledger import Ledger
+from dlfd_ops.data.identity import load_key
+from dlfd_ops.data.manifest import Manifest, read_manifest
+from dlfd_ops.data.splits import assign_splits
+from dlfd_ops.data.synthetic_faces.dataset import Recipe, generate
+from dlfd_ops.data.trained_on import LATER, TrainedOn, read_trained_on
+from dlfd_ops.deletion.suppression import append_suppressed
+from dlfd_ops.errors import BadInput
+from dlfd_ops.params import Params, load_params
+from dlfd_ops.workflows.audit import verify
+from dlfd_ops.workflows.audit_show import show_image
+from dlfd_ops.workflows.evaluate import evaluate
+from dlfd_ops.workflows.fitting import Fitted, fit
+from dlfd_ops.workflows.forget_list import forget_list
+from dlfd_ops.workflows.forgetting import load_unlearning_sets
+from dlfd_ops.workflows.layout import Layout
+from dlfd_ops.workflows.prepare import prepare
+from dlfd_ops.workflows.register import register
+from dlfd_ops.workflows.requests import Wish, add_requests
+from dlfd_ops.workflows.retrain import retrain
+from dlfd_ops.workflows.train import train
+from dlfd_ops.workflows.unlearn import unlearn
+from tests.pipeline.project import REPOSITORY, TINY, Project
+from tests.workflows.people import trained_people
+
+SUBJECTS, FIRST = 36, 24
+LAYOUT = Layout()
+TABLE = Path("data/raw/labels.csv")
+
+
+@dataclass(frozen=True)
+class Deliveries:
+    """A repository whose original was trained on the first delivery, and whose data are the second one.
+
+    Attributes:
+        root: the repository.
+        before: the first delivery, as prepared.
+        after: the second: further people, a known photo under a second name, and one photo of a trained person less.
+        record: of what the original was trained on.
+        lost: that photo.
+        robbed: raw name of that person.
+        merged: raw name of the person who has a second name now.
+    """
+
+    root: Path
+    before: Manifest
+    after: Manifest
+    record: TrainedOn
+    lost: Path
+    robbed: str
+    merged: str
+
+
+@pytest.fixture(scope="module")
+def template(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deliveries]:
+    """Train on the first delivery, then prepare the second; tests work on copies."""
+    root = tmp_path_factory.mktemp("repository")
+    subprocess.run(["git", "init", "-q", str(root)], check=True)
+    Repo.init(str(root)).close()
+    shutil.copy(REPOSITORY / "dvc.yaml", root)
+    shutil.copy(REPOSITORY / "params.yaml", root)
+    Project(root).set_params(**TINY)
+    here = Path.cwd()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.delenv("DLFD_SECRET_KEY", raising=False)
+        patch.delenv("MLFLOW_TRACKING_URI", raising=False)
+        os.chdir(root)
+        generate(Path("data/raw"), Recipe(subjects=SUBJECTS))
+        append_suppressed([])
+        Path("metrics").mkdir()
+        Path("metrics/retrained.json").write_text("{}\n")
+        everybody = _read()
+        known = {f"person-{number:05d}" for number in range(FIRST)}
+        _write([row for row in everybody if row["subject_id"] in known])
+        prepare(load_params())
+        before = read_manifest(LAYOUT.manifest)
+        train(load_params())
+        robbed, merged = trained_people(FIRST)[:2]
+        lost = next(row for row in everybody if row["subject_id"] == robbed)
+        linking = next(row for row in everybody if row["subject_id"] == merged)
+        second = {**linking, "subject_id": _name_that_moves()}
+        _write([row for row in [*everybody, second] if row["image"] != lost["image"]])
+        prepare(load_params())
+        after = read_manifest(LAYOUT.manifest)
+        record, photo = read_trained_on(LAYOUT.trained_on), root / "data/raw" / lost["image"]
+        yield Deliveries(root, before, after, record, photo, robbed, merged)
+        os.chdir(here)
+
+
+@pytest.fixture
+def deliveries(template: Deliveries, tmp_path: Path) -> Iterator[Deliveries]:
+    """A copy to work in."""
+    folder = tmp_path / "copy"
+    shutil.copytree(template.root, folder, symlinks=True)
+    here = Path.cwd()
+    os.chdir(folder)
+    yield template
+    os.chdir(here)
+
+
+def _read() -> list[dict[str, str]]:
+    with TABLE.open(newline="") as stream:
+        return list(csv.DictReader(stream))
+
+
+def _write(rows: list[dict[str, str]]) -> None:
+    with TABLE.open("w", newline="") as stream:
+        writer = csv.DictWriter(stream, list(rows[0]))
+        writer.writeheader()
+        writer.writerows(rows)
+
+
+def _name_that_moves() -> str:
+    """Return a second name by which a person is drawn into the test split."""
+    params = load_params()
+    names = [f"a-{number}" for number in range(100)]
+    drawn = assign_splits([f"name {name}" for name in names], params.prepare.splits.model_dump(), params.base.seed)
+    return next(name for name in names if drawn[f"name {name}"] == "test")
+
+
+def _key(name: str) -> str:
+    return load_key().subject_key(name)
+
+
+def _splits_of(manifest: Manifest, name: str) -> set[str]:
+    rows = manifest.rows
+    return set(rows.loc[rows["subject_key"] == _key(name), "split"])
+
+
+def ask(name: str) -> str:
+    """File a request and return its id."""
+    return add_requests([Wish("gdpr", subject=name)])[0].request.request_id
+
+
+def newcomer(after: Manifest, split: str) -> str:
+    """Return the raw name of somebody of the second delivery alone."""
+    names = (f"person-{number:05d}" for number in range(FIRST, SUBJECTS))
+    return next(name for name in names if _splits_of(after, name) == {split})
+
+
+def test_the_record_is_of_the_first_delivery(template: Deliveries) -> None:
+    """It stands beside the weights, and the second delivery differs from it in every way that this module is about."""
+    assert set(template.record.rows["sample_id"]) == set(template.before.split("train").rows["sample_id"])
+    train = set(template.after.split("train").rows["sample_id"])
+    recorded = set(template.record.rows["sample_id"])
+    moved = set(template.after.only(recorded).rows["split"]) - {"train"}
+    assert (bool(train - recorded), moved, len(recorded - set(template.after.rows["sample_id"]))) == (True, {"test"}, 1)
+
+
+def test_the_run_of_the_original_names_the_whole_data_set(template: Deliveries) -> None:
+    """Its input is the manifest of that day, all splits of it, and not the samples that it learned from alone."""
+    client = MlflowClient(f"sqlite:///{template.root / 'mlflow.db'}")
+    experiments = [one.experiment_id for one in client.search_experiments()]
+    (run,) = client.search_runs(experiments, "tags.`dlfd.model` = 'original'")
+    (found,) = run.inputs.dataset_inputs if run.inputs else []
+    assert json.loads(found.dataset.source)["tags"]["dlfd.manifest_digest"] == template.before.digest()
+    assert json.loads(found.dataset.profile or "")["samples"] == len(template.before)
+
+
+def test_a_newcomer_was_never_trained_on(deliveries: Deliveries) -> None:
+    """Whoever came later is nobody to forget, though the newest manifest draws them into train."""
+    request_id = ask(newcomer(deliveries.after, "train"))
+    with pytest.raises(BadInput, match=f"1 about people that the model never trained on, {request_id} first"):
+        forget_list(load_params())
+
+
+def test_nobody_learns_from_newcomers(deliveries: Deliveries, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Unlearning and the retrained model go by the first delivery, and the evaluation judges both on it."""
+    asked = trained_people(FIRST)[3]
+    ask(asked)
+    resolved = forget_list(load_params())
+    known = deliveries.record.as_split(deliveries.after)
+    sets = load_unlearning_sets(load_params(), known, resolved)
+    there = set(deliveries.record.rows["sample_id"]) & set(deliveries.after.rows["sample_id"])
+    assert set(sets.retain.sample_ids) == there - set(resolved.sample_ids)
+    later = set(known.split(LATER).rows["sample_id"])
+    strangers = {*sets.anchor.sample_ids, *sets.unseen.sample_ids, *sets.validation.sample_ids}
+    assert later
+    assert later.isdisjoint(strangers)
+    unlearn(load_params())
+    learned_from: list[set[str]] = []
+
+    def noting(params: Params, samples: Manifest, *rest: Any, manifest: Manifest) -> Fitted:
+        learned_from.append(set(samples.rows["sample_id"]))
+        return fit(params, samples, *rest, manifest=manifest)
+
+    monkeypatch.setattr("dlfd_ops.workflows.retrain.fit", noting)
+    retrain(load_params())
+    metrics = evaluate(load_params())
+    assert {"original", "unlearned", "retrained"} <= metrics.keys()
+    assert learned_from == [set(sets.retain.sample_ids)]
+    register(load_params())
+    assert verify().findings == ()
+
+
+def test_whoever_moved_to_another_split_is_forgotten(deliveries: Deliveries) -> None:
+    """Under either name: what the original saw of them is on the list, and of the test people they are none."""
+    names = (deliveries.merged, _name_that_moves())
+    assert set().union(*(_splits_of(deliveries.after, name) for name in names)) == {"test"}
+    ask(deliveries.merged)
+    resolved = forget_list(load_params())
+    rows = deliveries.record.rows
+    theirs = set(rows.loc[rows["subject_key"] == _key(deliveries.merged), "sample_id"])
+    assert set(resolved.sample_ids) == theirs
+    unlearn(load_params())
+    evaluate(load_params())
+    known = deliveries.record.as_split(deliveries.after)
+    assert theirs.isdisjoint(known.split("test").rows["sample_id"])
+
+
+def test_a_photo_that_is_gone_is_not_forgotten(deliveries: Deliveries, caplog: pytest.LogCaptureFixture) -> None:
+    """The stage warns and the gate fails: the model knows a photo that nobody can show it any more."""
+    request_id = ask(deliveries.robbed)
+    resolved = forget_list(load_params())
+    assert resolved.counts[request_id].gone == 1
+    assert f"{request_id}: the data no longer have 1 photos that the original was trained on" in caplog.text
+    unlearn(load_params())
+    evaluate(load_params())
+    assert register(load_params()).gate == "failed"
+    (gated,) = [event.data for event in Ledger().events() if event.kind == "gated"]
+    (complete,) = [rule for rule in gated["rules"] if rule["rule"] == "require_complete"]
+    assert (complete["value"], complete["passed"]) == (1.0, False)
+
+
+def test_somebody_of_whom_nothing_is_left_is_known_all_the_same(deliveries: Deliveries) -> None:
+    """A person whose data were removed by hand: the model knows them, and the stage does not say otherwise."""
+    asked = trained_people(FIRST)[3]
+    photos = sum(deliveries.record.rows["subject_key"] == _key(asked))
+    request_id = ask(asked)
+    _write([row for row in _read() if row["subject_id"] != asked])
+    prepare(load_params())
+    with pytest.raises(BadInput, match=f"{request_id}: none of it, and the original was trained on {photos} of these"):
+        forget_list(load_params())
+
+
+def test_an_image_in_hand_is_known_though_the_data_lost_it(deliveries: Deliveries) -> None:
+    """An auditor is told that the original was trained on it, and of a newcomer's that it was not."""
+    ask(trained_people(FIRST)[3])
+    answer = show_image(load_params(), deliveries.lost, as_of=date(2026, 11, 20))
+    assert (answer.verdict, answer.split, answer.trained) == ("in the model", None, True)
+    theirs = newcomer(deliveries.after, "train")
+    image = next(row["image"] for row in _read() if row["subject_id"] == theirs)
+    answer = show_image(load_params(), Path("data/raw") / image, as_of=date(2026, 11, 20))
+    assert (answer.verdict, answer.split, answer.trained) == ("in the data", LATER, False)
+
+
+@pytest.mark.parametrize("content", [None, b"not a table"])
+def test_without_the_record_nothing_is_forgotten(deliveries: Deliveries, content: bytes | None) -> None:
+    """One line says what is missing; no stage falls back on the newest manifest."""
+    ask(trained_people(FIRST)[3])
+    LAYOUT.trained_on.unlink()
+    if content is not None:
+        LAYOUT.trained_on.write_bytes(content)
+    with pytest.raises(BadInput, match=r"trained_on.parquet must be"):
+        forget_list(load_params())
