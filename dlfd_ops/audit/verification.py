@@ -152,20 +152,22 @@ def _record_now(events: Sequence[Event], resolved: Resolved) -> str:
 
 
 def _compare_records(events: Sequence[Event], registered: Sequence[VersionEvidence]) -> Verification:
-    """Check that all versions of one original go by one record of what it was trained on, but for erasures.
+    """Check that a version goes by the same record as the one that it was unlearned from, but for erasures.
 
-    Whoever takes a photo out of it takes it off every later forget list.
+    Whoever takes a photo out of it takes it off every later forget list. What is unlearned from an original that no
+    version serves from yet may go by another one: its training, or adoption, may have been repeated on other data.
     """
     findings: list[Finding] = []
     told: dict[str, tuple[int, str]] = {}
     for version in registered:
         record = _record_now(events, version.resolved) if version.resolved else ""
-        if not record or version.original is None:
+        if not record or version.unlearned is None:
             continue
-        number, expected = told.setdefault(version.original, (version.registered.version, record))
+        told[version.registered.weights_digest] = (version.registered.version, record)
+        parent, expected = told.get(version.unlearned.parent_weights_digest, (0, record))
         if record != expected:
             what = f"{TRAINED_ON} of version {version.registered.version}"
-            findings.append(Finding(what, f"{expected}, as version {number} of the same original", record))
+            findings.append(Finding(what, f"{expected}, as version {parent} that it was unlearned from", record))
     return Verification(findings=tuple(findings))
 
 

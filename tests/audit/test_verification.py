@@ -15,7 +15,7 @@ from dlfd_ops.audit.ledger import Ledger
 from dlfd_ops.audit.verification import TRAINED_ON, Found, compare_chain, compare_files
 from dlfd_ops.deletion.requests import DeletionRequest
 from dlfd_ops.deletion.status import received_data
-from tests.audit.conftest import RECORD, REQUESTS, UNLEARNED
+from tests.audit.conftest import ORIGINAL, RECORD, REQUESTS, UNLEARNED
 from tests.audit.test_dossier import erased
 
 WEIGHTS = "models/unlearned/weights.safetensors"
@@ -165,10 +165,13 @@ def test_an_empty_ledger_leaves_everything_unchecked(ledger: Ledger) -> None:
 
 
 def test_a_photo_taken_out_of_the_record_is_found(history: Ledger, found: Found) -> None:
-    """All versions of one original go by one record; whoever drops a photo from it drops it from every later list."""
+    """A version goes by the record of its parent; whoever drops a photo from it drops it from every later list."""
     _unlearn_again(history, trained_on_digest="6" * 64)
     findings = compare_files(history.events(), replace(found, trained_on="6" * 64)).findings
-    assert Finding(f"{TRAINED_ON} of version 3", f"{RECORD}, as version 2 of the same original", "6" * 64) in findings
+    assert (
+        Finding(f"{TRAINED_ON} of version 3", f"{RECORD}, as version 2 that it was unlearned from", "6" * 64)
+        in findings
+    )
 
 
 def test_an_erasure_and_a_fresh_original_change_the_record(history: Ledger, found: Found) -> None:
@@ -179,6 +182,12 @@ def test_an_erasure_and_a_fresh_original_change_the_record(history: Ledger, foun
     events = history.events()
     assert TRAINED_ON not in {finding.what.split()[0] for finding in _about(events, found, "6" * 64)}
     assert TRAINED_ON in {finding.what for finding in _about(events, found, RECORD)}
+
+
+def test_an_original_that_was_adopted_again_may_have_another_record(history: Ledger, found: Found) -> None:
+    """The same weights on other data, before a version serves: its training is not frozen yet."""
+    _unlearn_again(history, trained_on_digest="6" * 64, parent=ORIGINAL)
+    assert TRAINED_ON not in {finding.what.split()[0] for finding in _about(history.events(), found, "6" * 64)}
 
 
 def test_a_ledger_from_before_the_record_agrees(history: Ledger, found: Found) -> None:

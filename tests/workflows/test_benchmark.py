@@ -28,6 +28,7 @@ from dlfd_ops.workflows.forget_list import forget_list
 from dlfd_ops.workflows.layout import Layout
 from dlfd_ops.workflows.prepare import prepare
 from dlfd_ops.workflows.requests import Wish, add_requests
+from dlfd_ops.workflows.train import train
 from tests.pipeline.project import REPOSITORY, TINY, Project
 from tests.workflows.people import trained_people
 
@@ -55,6 +56,7 @@ def repository(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         generate(Path("data/raw"), Recipe(subjects=24))
         append_suppressed([])
         prepare(load_params())
+        train(load_params())
         add_requests([Wish("gdpr", subject=name) for name in trained_people(24)[:3]])
         forget_list(load_params())
         benchmark(load_params())

@@ -275,3 +275,16 @@ def test_without_the_record_nothing_is_forgotten(deliveries: Deliveries, content
         LAYOUT.trained_on.write_bytes(content)
     with pytest.raises(BadInput, match=r"trained_on.parquet must be"):
         forget_list(load_params())
+
+
+def test_data_whose_classes_changed_order_are_refused(deliveries: Deliveries) -> None:
+    """A delivery may bring a new class before the others: unlearning on it would invert the labels."""
+    ask(trained_people(FIRST)[3])
+    forget_list(load_params())
+    card = LAYOUT.model("original") / "model.json"
+    content = json.loads(card.read_text())
+    content["classes"] = {label: names[::-1] for label, names in content["classes"].items()}
+    card.unlink()
+    card.write_text(json.dumps(content))
+    with pytest.raises(BadInput, match=r"the data must have the classes of age_group that .* was trained on"):
+        unlearn(load_params())
