@@ -49,7 +49,7 @@ class TrainedOn:
         lines = sorted((self.rows["sample_id"] + " " + self.rows["subject_key"]).to_list())
         return sha256_bytes("\n".join([self.key_id, *lines]).encode())
 
-    def as_split(self, manifest: Manifest) -> Manifest:
+    def as_split(self, manifest: Manifest, aliases: Mapping[str, str]) -> Manifest:
         """Return the data as they are to the original and to all that is made from it.
 
         ``train`` is what the original was trained on and is still there. Of the others, those in ``train`` and those of
@@ -57,6 +57,7 @@ class TrainedOn:
 
         Args:
             manifest: all samples, as prepared; its digest, and not the result's, names the data.
+            aliases: subject key of a name that was merged into another -> subject key that the manifest has instead.
 
         Raises:
             BadInput: the two were made with different secret keys.
@@ -70,7 +71,7 @@ class TrainedOn:
         rows = manifest.rows
         trained = among(rows["sample_id"], self.rows["sample_id"])
         people = rows["subject_key"]
-        known = among(people, self.rows["subject_key"]) | among(people, people[trained])
+        known = among(people, self._people(aliases)) | among(people, people[trained])
         later = (rows["split"] == "train") | known
         return replace(manifest, rows=rows.assign(split=rows["split"].mask(later, LATER).mask(trained, "train")))
 
@@ -79,18 +80,36 @@ class TrainedOn:
 
         Args:
             known: the data as :meth:`as_split` returns them.
-            aliases: subject key of a name that was merged into another -> subject key that the manifest has instead;
-                people stand by the latter.
+            aliases: as there; people stand by the names of today.
         """
         there = known.split("train").rows["sample_id"]
         gone = self.rows[~among(self.rows["sample_id"], there)] if len(there) < len(self) else self.rows[:0]
         people = [aliases.get(subject, subject) for subject in gone["subject_key"]]
         return gone.assign(subject_key=people, split="train")
 
-    def without(self, sample_ids: Collection[str], subject_keys: Collection[str]) -> TrainedOn:
-        """Return the record without these photos and without these people."""
-        going = among(self.rows["sample_id"], sample_ids) | among(self.rows["subject_key"], subject_keys)
-        return replace(self, rows=self.rows[~going].reset_index(drop=True))
+    def without(self, sample_ids: Collection[str], subject_keys: Collection[str], manifest: Manifest) -> TrainedOn:
+        """Return the record without these photos and without these people.
+
+        A photo that the data have under another person by now stays, under that one: two people who shared a photo
+        were one person when the original was trained.
+
+        Args:
+            sample_ids: of the photos.
+            subject_keys: every name of the people.
+            manifest: all samples.
+        """
+        theirs = among(self.rows["subject_key"], subject_keys)
+        rows = manifest.only(self.rows["sample_id"][theirs]).rows
+        staying = rows[~among(rows["subject_key"], subject_keys)]
+        owners = dict(zip(staying["sample_id"], staying["subject_key"], strict=True))
+        others = [owners.get(sample) for sample in self.rows["sample_id"][theirs]]
+        changed = self.rows.copy()
+        changed.loc[theirs, "subject_key"] = others
+        going = among(self.rows["sample_id"], sample_ids) | changed["subject_key"].isna()
+        return replace(self, rows=changed[~going].reset_index(drop=True))
+
+    def _people(self, aliases: Mapping[str, str]) -> list[str]:
+        return [aliases.get(subject, subject) for subject in self.rows["subject_key"].unique()]
 
     def __len__(self) -> int:
         return len(self.rows)

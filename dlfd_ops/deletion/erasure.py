@@ -128,6 +128,7 @@ class Intent(_Value):
         remotes: that held the data as it stood, and get it as it will stand.
         manifest_before: digest of the manifest.
         trained_on_before: digest of the record of what the original was trained on.
+        trained_on_after: and without them.
         targets: everything found in the stores.
     """
 
@@ -139,6 +140,7 @@ class Intent(_Value):
     remotes: tuple[str, ...]
     manifest_before: KeyedHash
     trained_on_before: KeyedHash
+    trained_on_after: KeyedHash
     targets: tuple[Target, ...]
 
 

@@ -152,7 +152,7 @@ def resolve(
         trained = [sample for sample in found if samples.split[sample] == "train"]
         held_out |= set(found) - set(trained)
         if not is_covered:
-            if not found:
+            if not trained and (not found or lost[request.request_id]):
                 raise _matches_nothing(request, lost[request.request_id])
             counts[request.request_id] = SampleCount(len(trained), len(found) - len(trained), lost[request.request_id])
         for sample in trained:
@@ -349,7 +349,7 @@ def _matches_nothing(request: DeletionRequest, lost: int) -> BadInput:
     if lost:
         return BadInput(
             "what the model is to forget must be in the data",
-            received=f"{request.request_id}: none of it, and the original was trained on {lost} of these photos",
+            received=f"{request.request_id}: nothing of it, and the original was trained on {lost} photos of it",
             remedy="bring the photos back until they are forgotten, or train a new original (docs/registry.md)",
         )
     return BadInput(

@@ -34,6 +34,8 @@ class Parent(BaseModel):
             ``version``: an unlearned version of the registry, whose weights lie in ``models/parent``.
         version: its number in the registry; ``None`` for the original, which may not be registered yet.
         weights_digest: SHA-256 of its weights; ``None`` for the original, which the train stage's output names.
+        original: SHA-256 of the trained weights that a version comes from; ``None`` for the original itself, and where
+            the ledger or an older pin does not tell.
         unlearnings: how many unlearnings lie between the training and these weights.
         covers: ids of the requests that the parent has forgotten already, sorted; of an original, of those whose data
             were gone when it was trained.
@@ -45,6 +47,7 @@ class Parent(BaseModel):
     kind: Literal["original", "version"] = "original"
     version: Annotated[int, Field(ge=1)] | None = None
     weights_digest: KeyedHash | None = None
+    original: KeyedHash | None = None
     unlearnings: Annotated[int, Field(ge=0)] = 0
     covers: tuple[RequestId, ...] = ()
     excluded: tuple[RequestId, ...] = ()
@@ -59,7 +62,7 @@ class Parent(BaseModel):
     @model_validator(mode="after")
     def _one_kind(self) -> Self:
         facts = [fact is not None for fact in (self.version, self.weights_digest, self.unlearnings or None)]
-        if any(facts) if self.kind == "original" else not (all(facts) and self.covers):
+        if any((*facts, self.original)) if self.kind == "original" else not (all(facts) and self.covers):
             raise ValueError(
                 "a version has a number, weights, an unlearning and requests; the original may have covers"
             )

@@ -26,6 +26,7 @@ from dlfd_ops.evaluation.forgotten import read_forgotten, to_metrics
 from dlfd_ops.evaluation.results import flatten, read_json
 from dlfd_ops.files import read_bounded
 from dlfd_ops.models.checkpoint import WEIGHTS
+from dlfd_ops.workflows.known import read_known
 from dlfd_ops.workflows.layout import Layout
 from dlfd_ops.workflows.retired import RECORD, known_digest
 
@@ -87,14 +88,14 @@ def read_found(layout: Layout) -> Found:
     )
 
 
-def read_known(layout: Layout) -> Manifest:
+def read_data(layout: Layout) -> Manifest:
     """Return the prepared data as the original knows them, or as they are where none was trained yet.
 
     Raises:
         BadInput: the manifest or the record is missing or damaged, or they were made with different keys.
     """
     manifest = read_manifest(layout.manifest)
-    return read_trained_on(layout.trained_on).as_split(manifest) if layout.trained_on.exists() else manifest
+    return read_known(layout, manifest).data if layout.trained_on.exists() else manifest
 
 
 def read_receipt(path: Path) -> Receipt:

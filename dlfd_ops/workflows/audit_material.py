@@ -25,7 +25,7 @@ from dlfd_ops.tracking.store import open_store
 from dlfd_ops.tracking.versions import read_aliases_of_versions
 from dlfd_ops.workflows.audit_aliases import compare_aliases
 from dlfd_ops.workflows.audit_certificates import compare_certificates, compare_served
-from dlfd_ops.workflows.audit_files import open_ledger, read_found, read_known, read_losses, read_numbers, read_samples
+from dlfd_ops.workflows.audit_files import open_ledger, read_data, read_found, read_losses, read_numbers, read_samples
 from dlfd_ops.workflows.audit_keys import compare_keys
 from dlfd_ops.workflows.audit_registry import compare_registry
 from dlfd_ops.workflows.audit_stores import compare_erased_models, compare_stores, read_receipts
@@ -158,7 +158,7 @@ def _photos(layout: Layout, requests: Sequence[DeletionRequest]) -> dict[str, Ph
     if not layout.manifest.exists():
         return None
     try:
-        known = read_known(layout)
+        known = read_data(layout)
     except BadInput:  # the comparison of the files names it
         return None
     split = dict(zip(known.rows["sample_id"], known.rows["split"], strict=True))

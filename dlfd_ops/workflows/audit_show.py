@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from pathlib import Path
 
@@ -19,8 +19,9 @@ from dlfd_ops.deletion.suppression import SUPPRESSION_FILE, Suppressed, read_sup
 from dlfd_ops.errors import BadInput
 from dlfd_ops.files import read_bounded
 from dlfd_ops.params import Params
-from dlfd_ops.workflows.audit_files import read_known
+from dlfd_ops.workflows.audit_files import read_data
 from dlfd_ops.workflows.audit_material import gather
+from dlfd_ops.workflows.known import read_known
 from dlfd_ops.workflows.layout import Layout
 from dlfd_ops.workflows.requests import MAX_SAMPLE_FILE_BYTES
 
@@ -120,9 +121,18 @@ def _covering(layout: Layout, material: Material, sample_id: str) -> set[str]:
         rows = read_forget_list(layout.forget_list).rows
         covering |= {request_id for row in rows if row.sample_id == sample_id for request_id in row.request_ids}
     if layout.manifest.exists():
-        found = find_samples(material.requests, read_manifest(layout.manifest), read_aliases(layout.aliases))
-        covering |= {request_id for request_id, samples in found.items() if sample_id in samples}
+        covering |= _asking(layout, material, sample_id)
     return covering
+
+
+def _asking(layout: Layout, material: Material, sample_id: str) -> set[str]:
+    """Return the requests of the sample's person, by the data, or by what the original was trained on if it is gone."""
+    manifest = read_manifest(layout.manifest)
+    places = [manifest]
+    if layout.trained_on.exists():
+        places.append(replace(manifest, rows=read_known(layout, manifest).gone))
+    found = (find_samples(material.requests, place, read_aliases(layout.aliases)) for place in places)
+    return {request_id for one in found for request_id, samples in one.items() if sample_id in samples}
 
 
 def _suppressed(root: Path) -> tuple[Suppressed, ...]:
@@ -137,5 +147,5 @@ def _trained(layout: Layout, sample_id: str) -> bool:
 def _split(layout: Layout, sample_id: str) -> str | None:
     if not layout.manifest.exists():
         return None
-    rows = read_known(layout).only([sample_id]).rows
+    rows = read_data(layout).only([sample_id]).rows
     return str(rows["split"][0]) if len(rows) else None

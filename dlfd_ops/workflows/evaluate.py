@@ -13,7 +13,6 @@ import torch
 from dlfd_ops.audit.ledger import Ledger
 from dlfd_ops.data.images import load_images
 from dlfd_ops.data.manifest import Manifest, read_manifest
-from dlfd_ops.data.trained_on import read_trained_on
 from dlfd_ops.deletion.forget_list import ForgetList, read_forget_list
 from dlfd_ops.digest import sha256_json
 from dlfd_ops.errors import BadInput
@@ -37,6 +36,7 @@ from dlfd_ops.models.precision import compute_exactly
 from dlfd_ops.params import Params
 from dlfd_ops.workflows.evidence import sign_evidence
 from dlfd_ops.workflows.judging import Forgotten, judge_forgotten
+from dlfd_ops.workflows.known import read_known
 from dlfd_ops.workflows.layout import Layout
 from dlfd_ops.workflows.retired import Retired, photos_digest, read_retired
 from dlfd_ops.workflows.start import load_fitting, read_start
@@ -75,7 +75,7 @@ def evaluate(params: Params, root: Path = Path()) -> Metrics:
     manifest, forget_list = read_manifest(layout.manifest), read_forget_list(layout.forget_list)
     measured = {stage: read_seconds(layout.metrics(stage)) for stage in ("train", "unlearn")}
     seconds = {stage: value for stage, value in measured.items() if value is not None}
-    known = read_trained_on(layout.trained_on).as_split(manifest)
+    known = read_known(layout, manifest).data
     retrained = current_retrained(layout.metrics(RETRAINED), forget_list, known, params)
     sets = load_sets(known, forget_list.cumulative_ids, params.base.labels)
     retired = read_retired(layout.model(ORIGINAL))

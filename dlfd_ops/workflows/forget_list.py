@@ -7,17 +7,16 @@ from collections.abc import Iterable
 
 from dlfd_ops.audit.ledger import Ledger
 from dlfd_ops.data.manifest import read_manifest
-from dlfd_ops.data.trained_on import read_trained_on
 from dlfd_ops.deletion.forget_list import (
     ForgetList,
     check_forgettable,
-    read_aliases,
     resolve,
     write_forget_list,
 )
 from dlfd_ops.deletion.parent import read_parent
 from dlfd_ops.deletion.requests import DeletionRequest, read_requests
 from dlfd_ops.params import Params
+from dlfd_ops.workflows.known import read_known
 from dlfd_ops.workflows.layout import Layout
 
 _LOGGER = logging.getLogger(__name__)
@@ -33,12 +32,12 @@ def forget_list(params: Params) -> ForgetList:
         BadInput: a request matches nothing or was made with another key, nothing is to be forgotten, or too much.
     """
     layout = Layout()
-    manifest, record = read_manifest(layout.manifest), read_trained_on(layout.trained_on)
-    parent, requests, aliases = read_parent(layout.parent), read_requests(layout.requests), read_aliases(layout.aliases)
-    known = record.as_split(manifest)
-    resolved = resolve(requests, known, parent, aliases, record.gone_from(known, aliases))
+    manifest, parent = read_manifest(layout.manifest), read_parent(layout.parent)
+    requests = read_requests(layout.requests)
+    known = read_known(layout, manifest)
+    resolved = resolve(requests, known.data, parent, known.aliases, known.gone)
     _warn_of_missing(requests, resolved)
-    check_forgettable(resolved, known, parent, params.forget_list.max_share)
+    check_forgettable(resolved, known.data, parent, params.forget_list.max_share)
     if not resolved.counts:
         _LOGGER.info("nothing new to forget: version %d is the result", parent.version)
     write_forget_list(layout.forget_list, resolved)
@@ -49,7 +48,7 @@ def forget_list(params: Params) -> ForgetList:
             "forget_list_digest": resolved.digest(),
             "forget_count": len(resolved),
             "manifest_digest": manifest.digest(),
-            "trained_on_digest": record.digest(),
+            "trained_on_digest": known.record.digest(),
         },
     )
     return resolved

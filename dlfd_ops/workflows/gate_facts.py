@@ -5,13 +5,13 @@ from __future__ import annotations
 import logging
 
 from dlfd_ops.data.manifest import Manifest
-from dlfd_ops.data.trained_on import read_trained_on
-from dlfd_ops.deletion.forget_list import ForgetList, read_aliases, resolve
+from dlfd_ops.deletion.forget_list import ForgetList, resolve
 from dlfd_ops.deletion.parent import read_parent
 from dlfd_ops.deletion.requests import read_requests
 from dlfd_ops.evaluation.gate import Evidence, Facts
 from dlfd_ops.evaluation.results import Evaluated, read_evaluated
 from dlfd_ops.workflows.evidence import evidence_flaw
+from dlfd_ops.workflows.known import read_known
 from dlfd_ops.workflows.layout import Layout
 
 _LOGGER = logging.getLogger(__name__)
@@ -34,9 +34,8 @@ def gather_facts(layout: Layout, manifest: Manifest, forget_list: ForgetList, we
     """
     evaluated = read_evaluated(layout.metrics("evaluated"))
     parent = read_parent(layout.parent)
-    record, aliases = read_trained_on(layout.trained_on), read_aliases(layout.aliases)
-    known = record.as_split(manifest)
-    wanted = resolve(read_requests(layout.requests), known, parent, aliases, record.gone_from(known, aliases))
+    known = read_known(layout, manifest)
+    wanted = resolve(read_requests(layout.requests), known.data, parent, known.aliases, known.gone)
     return Facts(
         evidence=_evidence(layout, evaluated, forget_list, manifest, weights_digest),
         left_out=left_out(wanted, forget_list) + _not_evaluated(evaluated, forget_list),

@@ -93,6 +93,7 @@ class _Choices:
             kind="version",
             version=version.version,
             weights_digest=version.weights_digest,
+            original=chosen.original,
             unlearnings=len(chosen.lineage) - 1,
             covers=tuple(sorted(version.request_ids)),
         )

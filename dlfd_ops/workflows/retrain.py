@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 
 from dlfd_ops.data.manifest import read_manifest
-from dlfd_ops.data.trained_on import read_trained_on
 from dlfd_ops.deletion.forget_list import read_forget_list
 from dlfd_ops.errors import BadInput
 from dlfd_ops.evaluation.report import judge_model
@@ -13,6 +12,7 @@ from dlfd_ops.evaluation.results import RetrainedRecord, read_json, write_retrai
 from dlfd_ops.params import Params
 from dlfd_ops.workflows.evaluate import load_sets, settings_digest
 from dlfd_ops.workflows.fitting import fit, recipe_digest
+from dlfd_ops.workflows.known import read_known
 from dlfd_ops.workflows.layout import Layout
 from dlfd_ops.workflows.references import train_references
 
@@ -29,7 +29,7 @@ def retrain(params: Params, root: Path = Path()) -> None:
     _check_recipe(params, layout)
     manifest, forget_list = read_manifest(layout.manifest), read_forget_list(layout.forget_list)
     # As the original knows them: trained on newcomers as well, it would be no yardstick.
-    known = read_trained_on(layout.trained_on).as_split(manifest)
+    known = read_known(layout, manifest).data
     retain = known.split("train").without(forget_list.cumulative_ids)
     fitted = fit(params, retain, "retrained", "retraining.csv", root, manifest=manifest)
     sets = load_sets(known, forget_list.cumulative_ids, params.base.labels)

@@ -12,7 +12,7 @@ from dlfd_ops.models.checkpoint import load_classifier, weights_digest
 from dlfd_ops.models.classifier import Classifier
 from dlfd_ops.params import Params
 from dlfd_ops.workflows.layout import Layout
-from dlfd_ops.workflows.retired import read_retired
+from dlfd_ops.workflows.retired import known_digest, read_retired
 
 
 @dataclass(frozen=True)
@@ -48,6 +48,21 @@ def read_start(layout: Layout) -> Start:
         return Start(parent, folder, weights_digest(folder))
     check_weights(parent, folder)
     return Start(parent, folder, parent.weights_digest)
+
+
+def check_training(layout: Layout, parent: Parent) -> None:
+    """Check that the record of what the original was trained on tells what the parent knows, too.
+
+    Raises:
+        BadInput: the parent comes from another original than the one that is here.
+    """
+    if parent.original not in (None, known_digest(layout.model("original"))):
+        raise BadInput(
+            "an unlearning must start from what was made of the original whose training is on record",
+            received=f"version {parent.version}, of another original than the one in models/original",
+            remedy="promote a version of this original and file the request again, or train a new original "
+            "(docs/registry.md)",
+        )
 
 
 def load_fitting(folder: Path, params: Params, manifest: Manifest) -> Classifier:

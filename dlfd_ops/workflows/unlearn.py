@@ -8,7 +8,6 @@ from pathlib import Path
 
 from dlfd_ops.audit.ledger import Ledger
 from dlfd_ops.data.manifest import read_manifest
-from dlfd_ops.data.trained_on import read_trained_on
 from dlfd_ops.deletion.forget_list import ForgetList, read_forget_list
 from dlfd_ops.digest import sha256_json
 from dlfd_ops.files import replaced_folder, write_text
@@ -18,9 +17,10 @@ from dlfd_ops.tracking.provenance import read_provenance
 from dlfd_ops.training.launch import start_accelerator
 from dlfd_ops.unlearning.registry import method_name
 from dlfd_ops.workflows.forgetting import build_objective, load_unlearning_sets
+from dlfd_ops.workflows.known import read_known
 from dlfd_ops.workflows.layout import Layout
 from dlfd_ops.workflows.running import StageRun, run_tracked
-from dlfd_ops.workflows.start import load_fitting, read_start
+from dlfd_ops.workflows.start import check_training, load_fitting, read_start
 
 KEPT = "none"
 """What stands for the method where there was nothing new to forget."""
@@ -32,17 +32,19 @@ def unlearn(params: Params, root: Path = Path()) -> None:
     Starts from the pinned parent. With nothing new to forget, the parent itself is the result.
 
     Raises:
-        BadInput: an input is missing or damaged, or the parent is not the pinned one or does not know these classes.
+        BadInput: an input is missing or damaged, or the parent is not the pinned one, does not know these classes, or
+            comes from another original.
     """
     layout, accelerator = Layout(root), start_accelerator()
     manifest, forget_list = read_manifest(layout.manifest), read_forget_list(layout.forget_list)
-    known = read_trained_on(layout.trained_on).as_split(manifest)
+    known = read_known(layout, manifest).data
     start = read_start(layout)
     parent = load_fitting(start.folder, params, manifest)
     if not forget_list.rows:
         if accelerator.is_main_process:
             _keep_parent(layout, start.folder)
         return
+    check_training(layout, start.parent)
     sets = load_unlearning_sets(params, known, forget_list)
     objective, settings = build_objective(params, sets, parent, accelerator)
     run = StageRun(

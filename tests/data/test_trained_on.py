@@ -40,8 +40,8 @@ RECORD = trained_on(FIRST.split("train"))
 
 def test_the_data_that_it_was_trained_on_are_as_they_are() -> None:
     """Nothing moves before a new delivery comes."""
-    pd.testing.assert_frame_equal(RECORD.as_split(FIRST).rows, FIRST.rows)
-    assert RECORD.as_split(FIRST).digest() == FIRST.digest()
+    pd.testing.assert_frame_equal(RECORD.as_split(FIRST, {}).rows, FIRST.rows)
+    assert RECORD.as_split(FIRST, {}).digest() == FIRST.digest()
 
 
 def test_newcomers_are_no_training_samples() -> None:
@@ -55,19 +55,19 @@ def test_newcomers_are_no_training_samples() -> None:
         ("s1", "s", "anchor"),
         ("t1", "t", "test"),
     )
-    found = splits(RECORD.as_split(second))
+    found = splits(RECORD.as_split(second, {}))
     assert found == splits(FIRST) | {"a3": LATER, "n1": LATER, "s1": "anchor"}
 
 
 def test_whoever_moved_to_another_split_is_known_all_the_same() -> None:
     """A row that shows a known photo under a second name makes two people one, and may redraw their split."""
     merged = data(("a1", "a", "test"), ("a2", "a", "test"), ("b1", "b", "train"), ("t1", "a", "test"))
-    assert splits(RECORD.as_split(merged)) == {"a1": "train", "a2": "train", "b1": "train", "t1": LATER}
+    assert splits(RECORD.as_split(merged, {})) == {"a1": "train", "a2": "train", "b1": "train", "t1": LATER}
 
 
 def test_a_person_whose_known_photos_are_gone_is_no_stranger() -> None:
     """The original saw another photo of them."""
-    assert splits(RECORD.as_split(data(("b2", "b", "validation"), ("a1", "a", "anchor")))) == {
+    assert splits(RECORD.as_split(data(("b2", "b", "validation"), ("a1", "a", "anchor")), {})) == {
         "b2": LATER,
         "a1": "train",
     }
@@ -83,39 +83,59 @@ def test_nobody_whom_it_knows_stands_for_a_stranger(
         for people in (before, after)
     )
     record = trained_on(first.split("train"))
-    known = record.as_split(second)
+    known = record.as_split(second, {})
     seen, people = set(record.rows["sample_id"]), set(record.rows["subject_key"])
     people |= set(second.only(seen).rows["subject_key"])
     assert set(known.split("train").rows["sample_id"]) == seen & set(second.rows["sample_id"])
     strangers = known.split("anchor", "validation", "test").rows
     assert people.isdisjoint(strangers["subject_key"])
     assert splits(second).items() >= dict(zip(strangers["sample_id"], strangers["split"], strict=True)).items()
-    pd.testing.assert_frame_equal(record.as_split(known).rows, known.rows)
+    pd.testing.assert_frame_equal(record.as_split(known, {}).rows, known.rows)
 
 
 def test_what_the_data_no_longer_have_is_told_by_the_names_of_today() -> None:
     """Photos that are gone, by the person that stands there now."""
-    known = RECORD.as_split(data(("a1", "z", "test"), ("b1", "b", "train"), ("n1", "n", "train")))
+    known = RECORD.as_split(data(("a1", "z", "test"), ("b1", "b", "train"), ("n1", "n", "train")), {"a": "z"})
     gone = RECORD.gone_from(known, {"a": "z"})
     assert gone.to_dict("records") == [{"sample_id": "a2", "subject_key": "z", "split": "train"}]
-    assert RECORD.gone_from(RECORD.as_split(FIRST), {}).empty
+    assert RECORD.gone_from(RECORD.as_split(FIRST, {}), {}).empty
+
+
+def test_a_further_photo_of_somebody_who_has_another_name_by_now_is_no_strangers() -> None:
+    """The photo that it saw is gone, and the name was merged into another one."""
+    assert splits(RECORD.as_split(data(("a9", "z", "test"), ("b1", "b", "train")), {"a": "z"})) == {
+        "a9": LATER,
+        "b1": "train",
+    }
 
 
 def test_photos_and_people_are_taken_out() -> None:
     """By photo and by person; who is not on the record changes nothing, not even the digest."""
-    assert list(RECORD.without({"a1"}, {"b"}).rows["sample_id"]) == ["a2"]
-    assert RECORD.without({"x"}, {"y"}).digest() == RECORD.digest() != RECORD.without({"a1"}, set()).digest()
+    assert list(RECORD.without({"a1"}, {"b"}, FIRST).rows["sample_id"]) == ["a2"]
+    assert RECORD.without({"x"}, {"y"}, FIRST).digest() == RECORD.digest()
+    assert RECORD.without({"a1"}, set(), FIRST).digest() != RECORD.digest()
+
+
+def test_who_was_one_with_somebody_erased_stays() -> None:
+    """They shared a photo when the original was trained, and are two people by now: the other one is known still."""
+    record = trained_on(data(("a1", "a", "train"), ("b1", "a", "train"), ("link", "a", "train"), ("c1", "c", "train")))
+    today = data(("a1", "a", "train"), ("b1", "b", "test"), ("c1", "c", "train"))
+    left = record.without({"a1"}, {"a"}, today)
+    assert dict(zip(left.rows["sample_id"], left.rows["subject_key"], strict=True)) == {"b1": "b", "c1": "c"}
+    assert splits(left.as_split(today, {}))["b1"] == "train"
+    without_them = data(("b1", "b", "test"), ("c1", "c", "train"))
+    assert left.without({"a1"}, {"a"}, without_them).digest() == left.digest()
 
 
 def test_another_key_is_refused() -> None:
     """Nobody could be recognised: everybody would pass for a stranger."""
     with pytest.raises(BadInput, match=f"the data with key {'1' * 16}, the record with key {KEY_ID}"):
-        RECORD.as_split(data(("a1", "a", "train"), key_id="1" * 16))
+        RECORD.as_split(data(("a1", "a", "train"), key_id="1" * 16), {})
 
 
 def test_what_is_written_is_read_back(tmp_path: Path) -> None:
     """Also a record of nobody."""
-    for record in (RECORD, RECORD.without(set(), {"a", "b"})):
+    for record in (RECORD, RECORD.without(set(), {"a", "b"}, FIRST)):
         write_trained_on(record, tmp_path / "record.parquet")
         found = read_trained_on(tmp_path / "record.parquet")
         assert (found.digest(), len(found), found.key_id) == (record.digest(), len(record), KEY_ID)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
+import requests
 from moto.server import ThreadedMotoServer
 
 from tests.erasure.estate import Estate, built
@@ -28,6 +29,8 @@ def bucket() -> Iterator[str]:
         import boto3
 
         address = f"http://{host}:{port}"
+        # What another module's server was given lives on in this process.
+        requests.post(f"{address}/moto-api/reset", timeout=30).raise_for_status()
         boto3.client("s3", endpoint_url=address).create_bucket(Bucket=BUCKET)
         yield address
     server.stop()

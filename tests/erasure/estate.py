@@ -316,46 +316,16 @@ def _fulfil(estate: Estate) -> None:
     original, unlearned = (register_model(estate, MODEL, WEIGHTS_OF[name]) for name in ("original", "unlearned"))
     register_model(estate, FOREIGN_MODEL, FOREIGN_WEIGHTS)
     store = open_store(estate.root)
-    manifest = read_manifest(Path("data/prepared/manifest.parquet"))
-    estate.measured_on = photos_digest(manifest)
-    common: dict[str, Any] = {"request_ids": list(estate.request_ids), "forget_list_digest": "f" * 64}
-    record = {"trained_on_digest": read_trained_on(Layout().trained_on).digest()}
+    estate.measured_on = photos_digest(read_manifest(Layout().manifest))
     ledger = Ledger()
-    ledger.append("resolved", {**common, "forget_count": 4, "manifest_digest": manifest.digest(), **record})
     weights = {name: sha256_bytes(content.encode()) for name, content in WEIGHTS_OF.items()}
-    ledger.append(
-        "unlearned",
-        {
-            **common,
-            "method": "dlfd/anchored",
-            "params_digest": "e" * 64,
-            "parent_weights_digest": weights["original"],
-            "weights_digest": weights["unlearned"],
-            "git_commit": "0" * 40,
-        },
+    tell_of_a_version(
+        ledger,
+        {"request_ids": list(estate.request_ids), "forget_list_digest": "f" * 64},
+        parent_weights=weights["original"],
+        weights=weights["unlearned"],
+        named={"model_name": MODEL, "version": unlearned, "store": store.description},
     )
-    ledger.append(
-        "evaluated",
-        {
-            "weights_digest": weights["unlearned"],
-            "forget_list_digest": common["forget_list_digest"],
-            "metrics": {f"{model}.{name}": value for model in WEIGHTS_OF for name, value in NUMBERS.items()},
-        },
-    )
-    ledger.append(
-        "registered",
-        {
-            **common,
-            "model_name": MODEL,
-            "version": unlearned,
-            "run_id": "run",
-            "weights_digest": weights["unlearned"],
-            "store": store.description,
-            "provenance": {},
-        },
-    )
-    verdict = {"model_name": MODEL, "version": unlearned, "store": store.description, "passed": True, "rules": []}
-    ledger.append("gated", verdict)
     _certify(estate, ledger)
     store.client.set_registered_model_alias(MODEL, "champion", str(original))
     with Repo(".") as repo:
@@ -363,6 +333,36 @@ def _fulfil(estate: Estate) -> None:
             repo.push(remote=remote)
     git("add", "--all")
     git("commit", "--quiet", "--message", "Fulfilled")
+
+
+def tell_of_a_version(
+    ledger: Ledger, listed: dict[str, Any], *, parent_weights: str, weights: str, named: dict[str, Any]
+) -> None:
+    """Write into the ledger what the stages from forget_list to register do of a version whose gate passed.
+
+    Args:
+        ledger: of the repository.
+        listed: ``request_ids`` and ``forget_list_digest``.
+        parent_weights: digest of the weights that it was made from.
+        weights: digest of its weights.
+        named: model name, version and store.
+    """
+    data = {
+        "manifest_digest": read_manifest(Layout().manifest).digest(),
+        "trained_on_digest": read_trained_on(Layout().trained_on).digest(),
+    }
+    made = {"method": "dlfd/anchored", "params_digest": "e" * 64, "git_commit": "0" * 40}
+    metrics = {f"{model}.{name}": value for model in WEIGHTS_OF for name, value in NUMBERS.items()}
+    measured = {"weights_digest": weights, "forget_list_digest": listed["forget_list_digest"], "metrics": metrics}
+    ledger.append_all(
+        [
+            ("resolved", {**listed, **data, "forget_count": 4}),
+            ("unlearned", {**listed, **made, "parent_weights_digest": parent_weights, "weights_digest": weights}),
+            ("evaluated", measured),
+            ("registered", {**listed, **named, "run_id": "run", "weights_digest": weights, "provenance": {}}),
+            ("gated", {**named, "passed": True, "rules": []}),
+        ]
+    )
 
 
 def register_model(estate: Estate, registered_model: str, weights: str) -> int:

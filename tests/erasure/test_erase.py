@@ -21,7 +21,7 @@ from dlfd_ops.audit.verification import MANIFEST, ORIGINAL, TRAINED_ON, Found, c
 from dlfd_ops.cli import main
 from dlfd_ops.data.identity import project_key
 from dlfd_ops.data.manifest import read_manifest
-from dlfd_ops.data.trained_on import read_trained_on
+from dlfd_ops.data.trained_on import TrainedOn, read_trained_on
 from dlfd_ops.deletion.erasure import FOREIGN, INTENT_FILE, SHARED, Receipt
 from dlfd_ops.deletion.parent import read_parent
 from dlfd_ops.deletion.suppression import SUPPRESSION_FILE, read_suppression
@@ -282,15 +282,19 @@ def test_the_record_of_the_training_names_none_of_them(erased: Estate) -> None:
     assert gone.isdisjoint({*record.rows["sample_id"], *record.rows["subject_key"]})
     data = next(event.data for event in Ledger().events() if event.kind == "erased")
     assert data["trained_on_after"] == record.digest() != data["trained_on_before"]
-    with Repo(".") as repo:
-        stores = [repo.cache.local.path, f"{erased.top}/disk/files/md5"]
-    columns = {str(path): _columns(path) for store in stores for path in Path(store).rglob("*") if path.is_file()}
-    records = [path for path, names in columns.items() if names == ["sample_id", "subject_key"]]
-    assert [read_trained_on(Path(path)).digest() for path in records] == [record.digest()] * len(stores)
+    assert [found.digest() for found in records_in(erased)] == [record.digest()] * 2, "in the cache and on the disk"
     events = Ledger().events()
     now, then = (compare_files(events, Found(trained_on=data[f"trained_on_{when}"])) for when in ("after", "before"))
     assert TRAINED_ON not in {finding.what for finding in now.findings}
     assert TRAINED_ON in {finding.what for finding in then.findings}
+
+
+def records_in(estate: Estate) -> list[TrainedOn]:
+    """Return the records of a training in DVC's cache and in the remote on disk."""
+    with Repo(".") as repo:
+        stores = [Path(repo.cache.local.path), estate.top / "disk/files/md5"]
+    files = [path for store in stores for path in store.rglob("*") if path.is_file()]
+    return [read_trained_on(path) for path in files if _columns(path) == ["sample_id", "subject_key"]]
 
 
 def _columns(path: Path) -> list[str]:

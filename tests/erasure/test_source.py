@@ -8,10 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from unittest.mock import Mock
 
+import pandas as pd
 import pytest
 from dvc.repo import Repo
 
 from dlfd_ops.data.identity import SecretKey
+from dlfd_ops.data.manifest import Manifest
 from dlfd_ops.deletion.erasure import RAW, Intent, Kind, Plan, Target
 from dlfd_ops.deletion.suppression import suppress_subject
 from dlfd_ops.files import write_text
@@ -40,12 +42,15 @@ class Erasing:
         for name, content in files.items():
             write_text(self.root / SOURCE / name, content)
         params, layout = _params(columns), Layout(self.root)
-        people = People((Asked(REQUEST, frozenset({KEY.subject_key("Anna")}), frozenset()),), Mock(), 0)
+        people = People((Asked(REQUEST, frozenset({KEY.subject_key("Anna")}), frozenset()),), NOBODY, 0)
         survey = Survey(Surroundings(params, layout, KEY, self.repository, Mock(), people))
         intent = _intent([photo.path for photo in survey.raw_photos], list(survey.tables))
         remove_raw(Work(params, layout, KEY, self.repository, intent, Mock()))
         left = sorted(path for path in (self.root / SOURCE).rglob("*") if path.is_file())
         return {path.relative_to(self.root / SOURCE).as_posix(): path.read_text() for path in left}
+
+
+NOBODY = Manifest(pd.DataFrame(columns=["sample_id", "subject_key"], dtype="str"), Mock(), Path())
 
 
 @pytest.fixture
@@ -95,6 +100,7 @@ def _intent(photos: Sequence[str], tables: Sequence[str]) -> Intent:
         remotes=(),
         manifest_before="0" * 64,
         trained_on_before="0" * 64,
+        trained_on_after="0" * 64,
         targets=(*(_target("photo", name) for name in photos), *(_target("table", name) for name in tables)),
     )
 

@@ -35,6 +35,7 @@ from dlfd_ops.workflows.evaluate import evaluate
 from dlfd_ops.workflows.fitting import Fitted, fit
 from dlfd_ops.workflows.forget_list import forget_list
 from dlfd_ops.workflows.forgetting import load_unlearning_sets
+from dlfd_ops.workflows.known import read_known
 from dlfd_ops.workflows.layout import Layout
 from dlfd_ops.workflows.prepare import prepare
 from dlfd_ops.workflows.register import register
@@ -191,7 +192,7 @@ def test_nobody_learns_from_newcomers(deliveries: Deliveries, monkeypatch: pytes
     asked = trained_people(FIRST)[3]
     ask(asked)
     resolved = forget_list(load_params())
-    known = deliveries.record.as_split(deliveries.after)
+    known = read_known(LAYOUT, deliveries.after).data
     sets = load_unlearning_sets(load_params(), known, resolved)
     there = set(deliveries.record.rows["sample_id"]) & set(deliveries.after.rows["sample_id"])
     assert set(sets.retain.sample_ids) == there - set(resolved.sample_ids)
@@ -226,8 +227,8 @@ def test_whoever_moved_to_another_split_is_forgotten(deliveries: Deliveries) -> 
     assert set(resolved.sample_ids) == theirs
     unlearn(load_params())
     evaluate(load_params())
-    known = deliveries.record.as_split(deliveries.after)
-    assert theirs.isdisjoint(known.split("test").rows["sample_id"])
+    (found,) = json.loads(LAYOUT.metrics("forgotten").read_text()).values()
+    assert found["images"] == len(theirs)
 
 
 def test_a_photo_that_is_gone_is_not_forgotten(deliveries: Deliveries, caplog: pytest.LogCaptureFixture) -> None:
@@ -251,7 +252,22 @@ def test_somebody_of_whom_nothing_is_left_is_known_all_the_same(deliveries: Deli
     request_id = ask(asked)
     _write([row for row in _read() if row["subject_id"] != asked])
     prepare(load_params())
-    with pytest.raises(BadInput, match=f"{request_id}: none of it, and the original was trained on {photos} of these"):
+    with pytest.raises(BadInput, match=f"{request_id}: nothing of it, and the original was trained on {photos} photos"):
+        forget_list(load_params())
+
+
+def test_a_new_photo_does_not_stand_for_those_that_are_gone(deliveries: Deliveries) -> None:
+    """Whose known photos were all saved anew is known all the same, and nobody is advised to say otherwise."""
+    asked = trained_people(FIRST)[3]
+    request_id = ask(asked)
+    for row in _read():
+        if row["subject_id"] == asked:
+            path = Path("data/raw") / row["image"]
+            content = path.read_bytes()
+            path.unlink()
+            path.write_bytes(content + b"saved anew")
+    prepare(load_params())
+    with pytest.raises(BadInput, match=f"{request_id}: nothing of it, and the original was trained on"):
         forget_list(load_params())
 
 
@@ -260,6 +276,9 @@ def test_an_image_in_hand_is_known_though_the_data_lost_it(deliveries: Deliverie
     ask(trained_people(FIRST)[3])
     answer = show_image(load_params(), deliveries.lost, as_of=date(2026, 11, 20))
     assert (answer.verdict, answer.split, answer.trained) == ("in the model", None, True)
+    request_id = ask(deliveries.robbed)
+    answer = show_image(load_params(), deliveries.lost, as_of=date(2026, 11, 20))
+    assert (answer.verdict, [row.request_id for row in answer.requests]) == ("asked", [request_id])
     theirs = newcomer(deliveries.after, "train")
     image = next(row["image"] for row in _read() if row["subject_id"] == theirs)
     answer = show_image(load_params(), Path("data/raw") / image, as_of=date(2026, 11, 20))

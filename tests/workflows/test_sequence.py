@@ -253,6 +253,23 @@ def test_a_request_after_the_erasure_needs_no_erased_data(story: Story, tmp_path
         os.chdir(before)
 
 
+def test_the_record_must_be_of_the_parents_own_original(story: Story, tmp_path: Path) -> None:
+    """Another original lies there, trained on others: what the version that serves knows, its record does not say."""
+    folder = tmp_path / "copy"
+    shutil.copytree(story.root, folder, symlinks=True)
+    before = Path.cwd()
+    os.chdir(folder)
+    try:
+        ask(trained_people(SUBJECTS)[2])
+        assert read_parent(LAYOUT.parent).original == weights_digest(LAYOUT.model("original"))
+        write_bytes(LAYOUT.model("original") / WEIGHTS, b"of another training")
+        forget_list(load_params())
+        with pytest.raises(BadInput, match="received version 3, of another original than the one in models/original"):
+            unlearn(load_params())
+    finally:
+        os.chdir(before)
+
+
 def test_a_request_that_was_killed_within_its_pin_is_filed_by_asking_again(
     story: Story, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -14,7 +14,6 @@ from pydantic import JsonValue
 
 from dlfd_ops.data.images import LabelledImages, load_images
 from dlfd_ops.data.manifest import Manifest, read_manifest
-from dlfd_ops.data.trained_on import read_trained_on
 from dlfd_ops.deletion.forget_list import ForgetList, read_forget_list
 from dlfd_ops.digest import sha256_json
 from dlfd_ops.errors import BadInput
@@ -35,6 +34,7 @@ from dlfd_ops.workflows.benchmarking.targets import Targets, draw_targets
 from dlfd_ops.workflows.evaluate import load_sets
 from dlfd_ops.workflows.fitting import start_fit
 from dlfd_ops.workflows.forgetting import UnlearningSets, build_objective, load_unlearning_sets
+from dlfd_ops.workflows.known import read_known
 from dlfd_ops.workflows.layout import Layout
 
 if TYPE_CHECKING:
@@ -84,8 +84,7 @@ class Bench:
         Its models are trained on what the pipeline's original was trained on.
         """
         earlier = set(self.forget_list.cumulative_ids) - set(self.forget_list.sample_ids)
-        record = read_trained_on(self.layout.trained_on)
-        return record.as_split(read_manifest(self.layout.manifest)).without(earlier)
+        return read_known(self.layout, read_manifest(self.layout.manifest)).data.without(earlier)
 
     @cached_property
     def forget_list(self) -> ForgetList:

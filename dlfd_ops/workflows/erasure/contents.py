@@ -61,12 +61,10 @@ class KnownModel:
     Attributes:
         oid: object id of its weight file.
         digest: SHA-256 of that.
-        record: object id of the record beside it of what it was trained on; empty where there is none.
     """
 
     oid: str
     digest: str
-    record: str
 
 
 def samples_of(stores: Stores, subject_keys: Collection[str], skip: Collection[str]) -> set[str]:
@@ -91,7 +89,7 @@ def samples_of(stores: Stores, subject_keys: Collection[str], skip: Collection[s
 
 
 def _owners(content: bytes, oid: str) -> Iterator[tuple[str, str]]:
-    """Yield sample and person of every row of a manifest; nothing where it is another project's."""
+    """Yield sample and person of every row of a manifest or a record; nothing where it is another project's."""
     try:
         schema = pq.read_schema(io.BytesIO(content))
         if not all(name in schema.names and _is_text(schema.field(name).type) for name in _OWNER_COLUMNS):
@@ -99,7 +97,7 @@ def _owners(content: bytes, oid: str) -> Iterator[tuple[str, str]]:
         rows = pq.read_table(io.BytesIO(content), columns=_OWNER_COLUMNS).to_pylist()
     except (OSError, pa.ArrowException) as error:
         raise BadInput(
-            f"every {MANIFEST} in the stores must be readable: it may name what is to be erased",
+            f"every {MANIFEST} and {TRAINED_ON} in the stores must be readable: it may name what is to be erased",
             received=f"a damaged one, object {oid}",
             remedy="remove that object, or restore it from another copy",
         ) from error
@@ -108,6 +106,30 @@ def _owners(content: bytes, oid: str) -> Iterator[tuple[str, str]]:
 
 def _is_text(kind: pa.DataType) -> bool:
     return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind))
+
+
+def records_of(stores: Stores, sample_ids: Collection[str], subject_keys: Collection[str]) -> dict[str, str]:
+    """Return the records of what originals were trained on that name a photo or one of the people.
+
+    Args:
+        stores: where to look.
+        sample_ids: the photos to erase.
+        subject_keys: every name of the people.
+
+    Returns:
+        Object id of the listing -> object id of the record.
+
+    Raises:
+        BadInput: a record is damaged.
+    """
+    recorded = {listing: entries[TRAINED_ON] for listing, entries in stores.listings.items() if TRAINED_ON in entries}
+    naming = set()
+    for oid in sorted(set(recorded.values())):
+        content = stores.read(oid)
+        owners = _owners(content, oid) if content is not None else ()
+        if any(sample in sample_ids or subject in subject_keys for sample, subject in owners):
+            naming.add(oid)
+    return {listing: oid for listing, oid in recorded.items() if oid in naming}
 
 
 def photos_in(
@@ -186,11 +208,7 @@ def models_without(stores: Stores, safe: Collection[str], alone: Collection[str]
         content = stores.read(oid)
         if content is not None and (digest := sha256_bytes(content)) not in safe:
             digests[oid] = digest
-    return {
-        recorded: KnownModel(oid, digests[oid], stores.listings.get(recorded, {}).get(TRAINED_ON, ""))
-        for recorded, oid in found.items()
-        if oid in digests
-    }
+    return {recorded: KnownModel(oid, digests[oid]) for recorded, oid in found.items() if oid in digests}
 
 
 def runs_naming(stores: Stores, oids: Collection[str]) -> Iterator[tuple[ObjectStore, str]]:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from dlfd_ops.audit.ledger import Ledger
 from dlfd_ops.data.identity import SecretKey, check_key_id
 from dlfd_ops.data.manifest import Manifest, read_manifest
+from dlfd_ops.data.trained_on import TrainedOn
 from dlfd_ops.deletion.forget_list import read_aliases
 from dlfd_ops.deletion.requests import REQUESTS_FILE, DeletionRequest, read_requests
 from dlfd_ops.deletion.status import request_statuses
@@ -66,6 +67,14 @@ class People:
         """All photos known so far."""
         return frozenset().union(*(asked.sample_ids for asked in self.asked))
 
+    def without_others(self, sample_ids: Collection[str]) -> set[str]:
+        """Return those of the photos that the data do not have under somebody else.
+
+        Of two people who once shared a photo, older manifests have the photos of both under one name.
+        """
+        rows = self.manifest.only(sample_ids).rows
+        return {*sample_ids}.difference(rows["sample_id"][~rows["subject_key"].isin(list(self.subject_keys))])
+
     def suppressed(self, key: SecretKey) -> Iterator[Suppressed]:
         """Yield the entries that keep them from coming back; a photo's look is taken while its prepared image is."""
         images = dict(zip(self.manifest.rows["sample_id"], self.manifest.rows["path"], strict=True))
@@ -101,6 +110,18 @@ def find_people(layout: Layout, key: SecretKey) -> People:
         manifest,
         len(frozenset().union(*(names.get(subject, frozenset()) for subject in filed)) - filed),
     )
+
+
+def cleared(record: TrainedOn, suppress: Sequence[Suppressed], manifest: Manifest) -> TrainedOn:
+    """Return the record of what the original was trained on without the people and photos of an erasure.
+
+    Args:
+        record: as it stands.
+        suppress: what the erasure puts on the suppression list.
+        manifest: of the prepared data.
+    """
+    samples, subjects = ({one.keyed_hash for one in suppress if one.kind == kind} for kind in ("sample", "subject"))
+    return record.without(samples, subjects, manifest)
 
 
 def _names(aliases: Iterable[tuple[str, str]]) -> dict[str, frozenset[str]]:

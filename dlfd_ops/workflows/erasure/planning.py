@@ -26,6 +26,7 @@ from dlfd_ops.storage.history import was_committed
 from dlfd_ops.tracking.store import EMBEDDED_ARTIFACTS, EMBEDDED_DATABASE
 from dlfd_ops.workflows.erasure.contents import runs_naming, tables_of
 from dlfd_ops.workflows.erasure.models import older_models, pointer_of, retrained_without
+from dlfd_ops.workflows.erasure.people import cleared
 from dlfd_ops.workflows.erasure.private import half_replaced, private_files
 from dlfd_ops.workflows.erasure.survey import Surroundings, Survey
 
@@ -65,6 +66,7 @@ class Planner:
         around = self._around
         self._survey.check_certain()
         targets = tuple(sorted(self._targets(), key=lambda target: (target.store, target.kind, target.name)))
+        suppress, record = tuple(around.people.suppressed(around.key)), read_trained_on(around.layout.trained_on)
         plan = Plan(
             key_id=around.key.key_id,
             request_ids=around.people.request_ids,
@@ -76,13 +78,14 @@ class Planner:
         changing = [self._survey.source_folder, around.layout.prepared, around.layout.model("original")]
         return Intent(
             plan=plan,
-            suppress=tuple(around.people.suppressed(around.key)),
+            suppress=suppress,
             source=around.params.prepare.root,
             photos=tuple(photo.path for photo in self._survey.raw_photos) if self._survey.removes_raw else (),
             recorded=around.repository.recorded_dependencies(changing),
             remotes=self._remotes_to_update(),
             manifest_before=around.people.manifest.digest(),
-            trained_on_before=read_trained_on(around.layout.trained_on).digest(),
+            trained_on_before=record.digest(),
+            trained_on_after=cleared(record, suppress, around.people.manifest).digest(),
             targets=targets,
         )
 
@@ -125,18 +128,26 @@ class Planner:
         residue = f"{RESIDUE}: {survey.policy.ground}" if survey.policy.older_models == "keep" else ""
         yield from self._weights_of_the_workspace(residue)
         keep: dict[str, str] = {}
-        digests: dict[str, str] = {}
+        shown: dict[str, tuple[Kind, str]] = {}
         tracked = self._tracked_beside()
-        for recorded, model in survey.models.items():
-            foreign = "" if survey.is_ours(recorded) else FOREIGN
-            for oid, digest in ((recorded, model.digest), (model.oid, model.digest), (model.record, "")):
-                stays = TRACKED if oid in tracked else foreign
-                keep[oid], digests[oid] = keep.get(oid) or stays or residue, digest
+        for recorded, oid, kind, digest in self._recorded():
+            stays = TRACKED if oid in tracked else "" if survey.is_ours(recorded) else FOREIGN
+            keep[oid] = keep.get(oid) or stays or residue
+            shown.setdefault(oid, (kind, digest))
         for store, contents in survey.stores.contents.items():
             for oid in sorted(keep):
-                kind: Kind = "model" if digests[oid] else "table"  # that says what a model was trained on
+                kind, digest = shown[oid]
                 for path in contents.objects.get(oid, ()):
-                    yield self._target(kind, store.name, path, keep=keep[oid], oid=oid, weights=digests[oid])
+                    yield self._target(kind, store.name, path, keep=keep[oid], oid=oid, weights=digest)
+
+    def _recorded(self) -> Iterator[tuple[str, str, Kind, str]]:
+        """Yield what knew or names one of the people: what records it, its object, its kind, the digest of weights."""
+        for recorded, model in self._survey.models.items():
+            yield recorded, recorded, "model", model.digest
+            yield recorded, model.oid, "model", model.digest
+        for listing, record in self._survey.records.items():
+            yield listing, listing, "listing", ""
+            yield listing, record, "table", ""
 
     def _tracked_beside(self) -> set[str]:
         """Return every object of the newest revision, save those that only outputs hold whose weights go."""

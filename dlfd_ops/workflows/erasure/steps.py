@@ -40,11 +40,12 @@ from dlfd_ops.tracking.store import open_store
 from dlfd_ops.workflows.certify import certify_again
 from dlfd_ops.workflows.erasure.models import adopted_weights, pointer_of
 from dlfd_ops.workflows.erasure.outcomes import outcomes, receipt_of, weights_of
-from dlfd_ops.workflows.erasure.people import find_people
+from dlfd_ops.workflows.erasure.people import cleared, find_people
 from dlfd_ops.workflows.erasure.planning import EXPERIMENTS, Planner
 from dlfd_ops.workflows.erasure.private import half_replaced
 from dlfd_ops.workflows.erasure.survey import Surroundings
 from dlfd_ops.workflows.intake import Intake
+from dlfd_ops.workflows.known import read_known
 from dlfd_ops.workflows.layout import Layout
 from dlfd_ops.workflows.prepare import prepare, read_source
 from dlfd_ops.workflows.retired import retire
@@ -110,8 +111,8 @@ def retire_original(work: Work) -> None:
     if not going.isdisjoint({weights, adopted}):
         freeze("train", work.layout.root)
     if weights in going and weights.exists():  # else a run retired it that may have been killed in writing the manifest
-        known = read_trained_on(work.layout.trained_on).as_split(read_manifest(work.layout.manifest))
-        retire(weights.parent, _numbers_of_the_original(work.layout), known)
+        known = read_known(work.layout, read_manifest(work.layout.manifest))
+        retire(weights.parent, _numbers_of_the_original(work.layout), known.data)
     if adopted in going:
         adopted.unlink(missing_ok=True)
         pointer_of(adopted).unlink(missing_ok=True)
@@ -119,12 +120,11 @@ def retire_original(work: Work) -> None:
 
 def clear_record(work: Work) -> None:
     """Take the people out of the record of what the original was trained on: nothing is asked about them any more."""
-    entries, path = work.intent.suppress, work.layout.trained_on
-    samples, subjects = ({one.keyed_hash for one in entries if one.kind == kind} for kind in ("sample", "subject"))
-    before = read_trained_on(path)
-    after = before.without(samples, subjects)
-    if len(after) < len(before):
-        write_trained_on(after, path)
+    path = work.layout.trained_on
+    record = read_trained_on(path)
+    # Else a run did it that may have been killed in writing the manifest anew.
+    if record.digest() != work.intent.trained_on_after:
+        write_trained_on(cleared(record, work.intent.suppress, read_manifest(work.layout.manifest)), path)
 
 
 def prepare_again(work: Work) -> None:
@@ -229,7 +229,7 @@ def leave_receipt(work: Work) -> None:
             "manifest_before": receipt.manifest_before,
             "manifest_after": receipt.manifest_after,
             "trained_on_before": work.intent.trained_on_before,
-            "trained_on_after": read_trained_on(work.layout.trained_on).digest(),
+            "trained_on_after": work.intent.trained_on_after,
             "objects": count(receipt.items),
             "kept": count_grounds(receipt.items),
             "weights": weights_of(targets),

@@ -22,6 +22,7 @@ from dlfd_ops.workflows.erasure.contents import (
     models_without,
     naming,
     photos_in,
+    records_of,
     samples_of,
     shared,
 )
@@ -169,6 +170,11 @@ class Survey:
         return models_without(self.stores, self.safe_weights, once | now)
 
     @cached_property
+    def records(self) -> dict[str, str]:
+        """What says that an original was trained on one of the people: listing -> object of the record."""
+        return records_of(self.stores, self.sample_ids, self.around.people.subject_keys)
+
+    @cached_property
     def unchanged(self) -> set[str]:
         """Files beside the raw photos that no row is taken out of."""
         return {oid for path, oid in self._raw_listing.items() if path not in self.tables}
@@ -176,7 +182,8 @@ class Survey:
     @cached_property
     def _prepared_once(self) -> frozenset[str]:
         people = self.around.people
-        return people.sample_ids | samples_of(self.stores, people.subject_keys, self.in_current)
+        older = samples_of(self.stores, people.subject_keys, self.in_current)
+        return people.sample_ids | people.without_others(older)
 
     @cached_property
     def _raw_listing(self) -> dict[str, str]:
