@@ -121,31 +121,32 @@ class _Accepted:
     def of(cls, events: Sequence[Event], version: VersionEvidence | None) -> _Accepted:
         lists = [fact for _, fact in facts(events, "resolved", Resolved)][-1:]
         made = [fact for _, fact in facts(events, "unlearned", Unlearned)]
+        erased = [fact for _, fact in facts(events, "erased", Erased)]
         unlearned, models = {fact.weights_digest: fact for fact in made}, made[-1:]
         if version is not None:
             lists = ([version.resolved] if version.resolved else []) + lists
             models = ([version.unlearned] if version.unlearned else []) + models
         return cls(
             forget_lists=_distinct(fact.forget_list_digest for fact in lists),
-            manifests=_distinct(_without_erased(events, fact.manifest_digest) for fact in lists),
-            trained_on=_distinct(_record_now(events, fact) for fact in lists if fact.trained_on_digest),
+            manifests=_distinct(_without_erased(erased, fact.manifest_digest) for fact in lists),
+            trained_on=_distinct(_record_now(erased, fact) for fact in lists if fact.trained_on_digest),
             originals=_distinct(lineage(fact.weights_digest, unlearned)[-1] for fact in models),
             unlearned=_distinct(fact.weights_digest for fact in models),
         )
 
 
-def _without_erased(events: Sequence[Event], manifest: str) -> str:
+def _without_erased(erased: Iterable[Erased], manifest: str) -> str:
     """Return the digest that a manifest has since the data of fulfilled requests were erased from it."""
-    for _, fact in facts(events, "erased", Erased):
+    for fact in erased:
         if fact.manifest_before == manifest:
             manifest = fact.manifest_after
     return manifest
 
 
-def _record_now(events: Sequence[Event], resolved: Resolved) -> str:
+def _record_now(erased: Iterable[Erased], resolved: Resolved) -> str:
     """Return the digest that the record of what the original was trained on has by now; empty where it was not told."""
     record = resolved.trained_on_digest or ""
-    for _, fact in facts(events, "erased", Erased):
+    for fact in erased:
         if fact.trained_on_before == record:
             record = fact.trained_on_after or record
     return record
@@ -157,10 +158,11 @@ def _compare_records(events: Sequence[Event], registered: Sequence[VersionEviden
     Whoever takes a photo out of it takes it off every later forget list. What is unlearned from an original that no
     version serves from yet may go by another one: its training, or adoption, may have been repeated on other data.
     """
+    erased = [fact for _, fact in facts(events, "erased", Erased)]
     findings: list[Finding] = []
     told: dict[str, tuple[int, str]] = {}
     for version in registered:
-        record = _record_now(events, version.resolved) if version.resolved else ""
+        record = _record_now(erased, version.resolved) if version.resolved else ""
         if not record or version.unlearned is None:
             continue
         told[version.registered.weights_digest] = (version.registered.version, record)
