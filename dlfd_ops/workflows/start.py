@@ -60,8 +60,8 @@ def check_training(layout: Layout, parent: Parent) -> None:
         raise BadInput(
             "an unlearning must start from what was made of the original whose training is on record",
             received=f"version {parent.version}, of another original than the one in models/original",
-            remedy="promote a version of this original and file the request again, or train a new original "
-            "(docs/registry.md)",
+            remedy="withdraw the request and file it again, which pins the parent anew; if that is the same, promote a "
+            "version of this original, or train another one (docs/registry.md)",
         )
 
 
