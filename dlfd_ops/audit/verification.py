@@ -79,15 +79,16 @@ def compare_files(events: Sequence[Event], found: Found) -> Verification:
     """
     registered = versions(events)
     version = version_in_use(found.receipt, registered)
-    accepted = _Accepted.of(events, version)
+    erased = [fact for _, fact in facts(events, "erased", Erased)]
+    accepted = _Accepted.of(events, erased, version)
     compared = {
         REQUESTS: _compare_intake(events, found.requests),
         FORGET_LIST: compare_digest(FORGET_LIST, accepted.forget_lists, found.forget_list),
         MANIFEST: compare_digest(MANIFEST, accepted.manifests, found.manifest),
         TRAINED_ON: compare_digest(TRAINED_ON, accepted.trained_on, found.trained_on)
-        + _compare_records(events, registered),
+        + _compare_records(erased, registered),
         ORIGINAL: compare_digest(ORIGINAL, accepted.originals, found.original)
-        + _compare_retired(found, {digest for _, fact in facts(events, "erased", Erased) for digest in fact.weights}),
+        + _compare_retired(found, {digest for fact in erased for digest in fact.weights}),
         UNLEARNED: compare_digest(UNLEARNED, accepted.unlearned, found.unlearned),
         PARENT: _compare_parent(registered, found.parent),
         METRICS: _compare_metrics(events, accepted.unlearned, found.metrics),
@@ -118,47 +119,46 @@ class _Accepted:
     unlearned: tuple[str, ...]
 
     @classmethod
-    def of(cls, events: Sequence[Event], version: VersionEvidence | None) -> _Accepted:
+    def of(cls, events: Sequence[Event], erased: Sequence[Erased], version: VersionEvidence | None) -> _Accepted:
         lists = [fact for _, fact in facts(events, "resolved", Resolved)][-1:]
         made = [fact for _, fact in facts(events, "unlearned", Unlearned)]
-        erased = [fact for _, fact in facts(events, "erased", Erased)]
         unlearned, models = {fact.weights_digest: fact for fact in made}, made[-1:]
         if version is not None:
             lists = ([version.resolved] if version.resolved else []) + lists
             models = ([version.unlearned] if version.unlearned else []) + models
         return cls(
             forget_lists=_distinct(fact.forget_list_digest for fact in lists),
-            manifests=_distinct(_without_erased(erased, fact.manifest_digest) for fact in lists),
+            manifests=_distinct(_manifest_now(erased, fact.manifest_digest) for fact in lists),
             trained_on=_distinct(_record_now(erased, fact) for fact in lists if fact.trained_on_digest),
             originals=_distinct(lineage(fact.weights_digest, unlearned)[-1] for fact in models),
             unlearned=_distinct(fact.weights_digest for fact in models),
         )
 
 
-def _without_erased(erased: Iterable[Erased], manifest: str) -> str:
+def _manifest_now(erased: Iterable[Erased], manifest: str) -> str:
     """Return the digest that a manifest has since the data of fulfilled requests were erased from it."""
-    for fact in erased:
-        if fact.manifest_before == manifest:
-            manifest = fact.manifest_after
-    return manifest
+    return _followed(((fact.manifest_before, fact.manifest_after) for fact in erased), manifest)
 
 
 def _record_now(erased: Iterable[Erased], resolved: Resolved) -> str:
     """Return the digest that the record of what the original was trained on has by now; empty where it was not told."""
-    record = resolved.trained_on_digest or ""
-    for fact in erased:
-        if fact.trained_on_before == record:
-            record = fact.trained_on_after or record
-    return record
+    moves = ((fact.trained_on_before, fact.trained_on_after) for fact in erased)
+    return _followed(moves, resolved.trained_on_digest or "")
 
 
-def _compare_records(events: Sequence[Event], registered: Sequence[VersionEvidence]) -> Verification:
+def _followed(moves: Iterable[tuple[str | None, str | None]], digest: str) -> str:
+    for before, after in moves:
+        if before == digest:
+            digest = after or digest
+    return digest
+
+
+def _compare_records(erased: Sequence[Erased], registered: Sequence[VersionEvidence]) -> Verification:
     """Check that a version goes by the same record as the one that it was unlearned from, but for erasures.
 
     Whoever takes a photo out of it takes it off every later forget list. What is unlearned from an original that no
     version serves from yet may go by another one: its training, or adoption, may have been repeated on other data.
     """
-    erased = [fact for _, fact in facts(events, "erased", Erased)]
     findings: list[Finding] = []
     told: dict[str, tuple[int, str]] = {}
     for version in registered:

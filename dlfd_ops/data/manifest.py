@@ -98,7 +98,7 @@ class Manifest:
 def among(column: pd.Series[str], values: Iterable[str] | pd.Series[str]) -> NDArray[np.bool_]:
     """Return for each text of ``column`` whether it is one of ``values``.
 
-    What ``isin`` does, which takes twenty times as long for a million texts.
+    What ``isin`` does, which takes many times as long for a million texts.
     """
     import pandas as pd
     import pyarrow as pa

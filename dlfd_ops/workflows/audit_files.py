@@ -6,6 +6,7 @@ import csv
 import io
 import math
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -88,14 +89,21 @@ def read_found(layout: Layout) -> Found:
     )
 
 
-def read_data(layout: Layout) -> Manifest:
-    """Return the prepared data as the original knows them, or as they are where none was trained yet.
+def read_places(layout: Layout) -> list[Manifest]:
+    """Return where photos may be known: the prepared data as the original knows them, and what of it they lack.
+
+    As far as there is any: nothing before data were prepared, and the data as they are before an original was trained.
 
     Raises:
         BadInput: the manifest or the record is missing or damaged, or they were made with different keys.
     """
+    if not layout.manifest.exists():
+        return []
     manifest = read_manifest(layout.manifest)
-    return read_known(layout, manifest).data if layout.trained_on.exists() else manifest
+    if not layout.trained_on.exists():
+        return [manifest]
+    known = read_known(layout, manifest)
+    return [known.data, replace(manifest, rows=known.gone)]
 
 
 def read_receipt(path: Path) -> Receipt:

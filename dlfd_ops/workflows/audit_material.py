@@ -25,7 +25,7 @@ from dlfd_ops.tracking.store import open_store
 from dlfd_ops.tracking.versions import read_aliases_of_versions
 from dlfd_ops.workflows.audit_aliases import compare_aliases
 from dlfd_ops.workflows.audit_certificates import compare_certificates, compare_served
-from dlfd_ops.workflows.audit_files import open_ledger, read_data, read_found, read_losses, read_numbers, read_samples
+from dlfd_ops.workflows.audit_files import open_ledger, read_found, read_losses, read_numbers, read_places, read_samples
 from dlfd_ops.workflows.audit_keys import compare_keys
 from dlfd_ops.workflows.audit_registry import compare_registry
 from dlfd_ops.workflows.audit_stores import compare_erased_models, compare_stores, read_receipts
@@ -155,12 +155,13 @@ def _place(aliases: Sequence[str] | None) -> Place:
 
 def _photos(layout: Layout, requests: Sequence[DeletionRequest]) -> dict[str, Photos] | None:
     """Count every request's photos in the prepared data; None where there is none, or none that can be read."""
-    if not layout.manifest.exists():
-        return None
     try:
-        known = read_data(layout)
+        places = read_places(layout)
     except BadInput:  # the comparison of the files names it
         return None
+    if not places:
+        return None
+    known = places[0]
     split = dict(zip(known.rows["sample_id"], known.rows["split"], strict=True))
     found = find_samples(requests, known, read_aliases(layout.aliases))
     return {request_id: _count([split[sample] for sample in samples]) for request_id, samples in found.items()}

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 
@@ -11,17 +12,15 @@ from dlfd_ops.audit.dossier import Dossier, ImageAnswer, image_answer
 from dlfd_ops.audit.lineage import VersionNode, ancestors, forgotten
 from dlfd_ops.audit.report import Report
 from dlfd_ops.data.identity import KEY_FILE, KEY_ID_FILE, check_key_id, load_key, read_key_id
-from dlfd_ops.data.manifest import read_manifest
-from dlfd_ops.data.trained_on import read_trained_on
+from dlfd_ops.data.manifest import Manifest
 from dlfd_ops.deletion.forget_list import find_samples, read_aliases, read_forget_list
 from dlfd_ops.deletion.requests import shown_id
 from dlfd_ops.deletion.suppression import SUPPRESSION_FILE, Suppressed, read_suppression
 from dlfd_ops.errors import BadInput
 from dlfd_ops.files import read_bounded
 from dlfd_ops.params import Params
-from dlfd_ops.workflows.audit_files import read_data
+from dlfd_ops.workflows.audit_files import read_places
 from dlfd_ops.workflows.audit_material import gather
-from dlfd_ops.workflows.known import read_known
 from dlfd_ops.workflows.layout import Layout
 from dlfd_ops.workflows.requests import MAX_SAMPLE_FILE_BYTES
 
@@ -101,38 +100,29 @@ def show_image(params: Params, image: Path, root: Path = Path(), *, as_of: date)
     key = load_key(root / KEY_FILE)
     check_key_id(key, read_key_id(root / KEY_ID_FILE), str(KEY_ID_FILE))
     sample_id = key.sample_id(content)
-    material = gather(params, root, ask_registry=True)
+    material, places = gather(params, root, ask_registry=True), read_places(Layout(root))
     return image_answer(
         sample_id,
-        split=_split(Layout(root), sample_id),
-        trained=_trained(Layout(root), sample_id),
+        split=_split(places[:1], sample_id),
+        trained=_split(places if len(places) > 1 else [], sample_id) == "train",
         suppressed=any(entry.keyed_hash == sample_id for entry in _suppressed(root)),
-        covering=_covering(Layout(root), material, sample_id),
+        covering=_covering(Layout(root), places, material, sample_id),
         requests=request_rows(material, as_of=as_of, due_soon_days=params.audit.due_soon_days),
         nodes=version_nodes(material),
     )
 
 
-def _covering(layout: Layout, material: Material, sample_id: str) -> set[str]:
+def _covering(layout: Layout, places: Sequence[Manifest], material: Material, sample_id: str) -> set[str]:
     """Return the requests that name the sample, name its person, or had it on their forget list or erased."""
     covering = {request.request_id for request in material.requests if sample_id in request.sample_ids}
     covering |= {entry.request_id for entry in _suppressed(layout.root) if entry.keyed_hash == sample_id}
     if layout.forget_list.exists():
         rows = read_forget_list(layout.forget_list).rows
         covering |= {request_id for row in rows if row.sample_id == sample_id for request_id in row.request_ids}
-    if layout.manifest.exists():
-        covering |= _asking(layout, material, sample_id)
+    for place in places:  # of its person, also where the data no longer have it
+        found = find_samples(material.requests, place, read_aliases(layout.aliases))
+        covering |= {request_id for request_id, samples in found.items() if sample_id in samples}
     return covering
-
-
-def _asking(layout: Layout, material: Material, sample_id: str) -> set[str]:
-    """Return the requests of the sample's person, by the data, or by what the original was trained on if it is gone."""
-    manifest = read_manifest(layout.manifest)
-    places = [manifest]
-    if layout.trained_on.exists():
-        places.append(replace(manifest, rows=read_known(layout, manifest).gone))
-    found = (find_samples(material.requests, place, read_aliases(layout.aliases)) for place in places)
-    return {request_id for one in found for request_id, samples in one.items() if sample_id in samples}
 
 
 def _suppressed(root: Path) -> tuple[Suppressed, ...]:
@@ -140,12 +130,7 @@ def _suppressed(root: Path) -> tuple[Suppressed, ...]:
     return read_suppression(path) if path.exists() else ()
 
 
-def _trained(layout: Layout, sample_id: str) -> bool:
-    return layout.trained_on.exists() and sample_id in set(read_trained_on(layout.trained_on).rows["sample_id"])
-
-
-def _split(layout: Layout, sample_id: str) -> str | None:
-    if not layout.manifest.exists():
-        return None
-    rows = read_data(layout).only([sample_id]).rows
-    return str(rows["split"][0]) if len(rows) else None
+def _split(places: Iterable[Manifest], sample_id: str) -> str | None:
+    """Return the split of the sample in the first place that has it."""
+    rows = (place.only([sample_id]).rows for place in places)
+    return next((str(one["split"][0]) for one in rows if len(one)), None)

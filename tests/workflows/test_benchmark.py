@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import subprocess
 from collections.abc import Iterator
@@ -11,14 +10,11 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
-from dvc.repo import Repo
 from mlflow import MlflowClient
 
 from dlfd_ops.cli import main
 from dlfd_ops.data.manifest import read_manifest
-from dlfd_ops.data.synthetic_faces.dataset import Recipe, generate
 from dlfd_ops.deletion.forget_list import ForgetList, write_forget_list
-from dlfd_ops.deletion.suppression import append_suppressed
 from dlfd_ops.errors import BadInput
 from dlfd_ops.params import load_params
 from dlfd_ops.workflows.benchmark import benchmark
@@ -29,8 +25,9 @@ from dlfd_ops.workflows.layout import Layout
 from dlfd_ops.workflows.prepare import prepare
 from dlfd_ops.workflows.requests import Wish, add_requests
 from dlfd_ops.workflows.train import train
-from tests.pipeline.project import REPOSITORY, TINY, Project
+from tests.pipeline.project import REPOSITORY
 from tests.workflows.people import trained_people
+from tests.workflows.repositories import delivered
 
 METHODS = ("original", "retrained", "fine_tune", "dlfd-anchored")
 CELLS = Path("metrics/benchmark")
@@ -42,26 +39,14 @@ pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("benchmark")]
 def repository(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """A repository with a forget list of three people, in which the benchmark ran once."""
     root = tmp_path_factory.mktemp("repository")
-    subprocess.run(["git", "init", "-q", str(root)], check=True)
-    Repo.init(str(root)).close()
-    for name in ("dvc.yaml", "params.yaml"):
-        shutil.copy(REPOSITORY / name, root)
-    shutil.copytree(REPOSITORY / "pipelines", root / "pipelines")
-    Project(root).set_params(**TINY)
-    before = Path.cwd()
-    with pytest.MonkeyPatch.context() as patch:
-        patch.delenv("DLFD_SECRET_KEY", raising=False)
-        patch.delenv("MLFLOW_TRACKING_URI", raising=False)
-        os.chdir(root)
-        generate(Path("data/raw"), Recipe(subjects=24))
-        append_suppressed([])
+    with delivered(root, 24):
+        shutil.copytree(REPOSITORY / "pipelines", root / "pipelines")
         prepare(load_params())
         train(load_params())
         add_requests([Wish("gdpr", subject=name) for name in trained_people(24)[:3]])
         forget_list(load_params())
         benchmark(load_params())
         yield root
-        os.chdir(before)
 
 
 def test_every_method_has_a_row_and_every_seed_a_cell(repository: Path) -> None:

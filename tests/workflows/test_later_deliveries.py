@@ -7,9 +7,6 @@ from __future__ import annotations
 
 import csv
 import json
-import os
-import shutil
-import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date
@@ -17,16 +14,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from dvc.repo import Repo
 from mlflow import MlflowClient
 
 from dlfd_ops.audit.ledger import Ledger
 from dlfd_ops.data.identity import load_key
 from dlfd_ops.data.manifest import Manifest, read_manifest
 from dlfd_ops.data.splits import assign_splits
-from dlfd_ops.data.synthetic_faces.dataset import Recipe, generate
 from dlfd_ops.data.trained_on import LATER, TrainedOn, read_trained_on
-from dlfd_ops.deletion.suppression import append_suppressed
 from dlfd_ops.errors import BadInput
 from dlfd_ops.params import Params, load_params
 from dlfd_ops.workflows.audit import verify
@@ -43,8 +37,8 @@ from dlfd_ops.workflows.requests import Wish, add_requests
 from dlfd_ops.workflows.retrain import retrain
 from dlfd_ops.workflows.train import train
 from dlfd_ops.workflows.unlearn import unlearn
-from tests.pipeline.project import REPOSITORY, TINY, Project
 from tests.workflows.people import trained_people
+from tests.workflows.repositories import copied, delivered
 
 SUBJECTS, FIRST = 36, 24
 LAYOUT = Layout()
@@ -78,20 +72,7 @@ class Deliveries:
 def template(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deliveries]:
     """Train on the first delivery, then prepare the second; tests work on copies."""
     root = tmp_path_factory.mktemp("repository")
-    subprocess.run(["git", "init", "-q", str(root)], check=True)
-    Repo.init(str(root)).close()
-    shutil.copy(REPOSITORY / "dvc.yaml", root)
-    shutil.copy(REPOSITORY / "params.yaml", root)
-    Project(root).set_params(**TINY)
-    here = Path.cwd()
-    with pytest.MonkeyPatch.context() as patch:
-        patch.delenv("DLFD_SECRET_KEY", raising=False)
-        patch.delenv("MLFLOW_TRACKING_URI", raising=False)
-        os.chdir(root)
-        generate(Path("data/raw"), Recipe(subjects=SUBJECTS))
-        append_suppressed([])
-        Path("metrics").mkdir()
-        Path("metrics/retrained.json").write_text("{}\n")
+    with delivered(root, SUBJECTS):
         everybody = _read()
         known = {f"person-{number:05d}" for number in range(FIRST)}
         _write([row for row in everybody if row["subject_id"] in known])
@@ -107,18 +88,13 @@ def template(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deliveries]:
         after = read_manifest(LAYOUT.manifest)
         record, photo = read_trained_on(LAYOUT.trained_on), root / "data/raw" / lost["image"]
         yield Deliveries(root, before, after, record, photo, robbed, merged)
-        os.chdir(here)
 
 
 @pytest.fixture
 def deliveries(template: Deliveries, tmp_path: Path) -> Iterator[Deliveries]:
     """A copy to work in."""
-    folder = tmp_path / "copy"
-    shutil.copytree(template.root, folder, symlinks=True)
-    here = Path.cwd()
-    os.chdir(folder)
-    yield template
-    os.chdir(here)
+    with copied(template.root, tmp_path / "copy"):
+        yield template
 
 
 def _read() -> list[dict[str, str]]:

@@ -7,9 +7,7 @@ from __future__ import annotations
 
 import csv
 import json
-import os
 import shutil
-import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,13 +15,11 @@ from typing import Any
 
 import pytest
 import yaml
-from dvc.repo import Repo
 from mlflow import MlflowClient
 
 from dlfd_ops.audit.facts import Receipt
 from dlfd_ops.audit.ledger import Ledger
 from dlfd_ops.data.identity import load_key
-from dlfd_ops.data.synthetic_faces.dataset import Recipe, generate
 from dlfd_ops.deletion.forget_list import read_forget_list
 from dlfd_ops.deletion.parent import Parent, read_parent, write_parent
 from dlfd_ops.deletion.suppression import append_suppressed, suppress_sample, suppress_subject
@@ -44,8 +40,9 @@ from dlfd_ops.workflows.requests import Wish, acknowledge, add_requests, list_re
 from dlfd_ops.workflows.start import read_start
 from dlfd_ops.workflows.train import train
 from dlfd_ops.workflows.unlearn import unlearn
-from tests.pipeline.project import REPOSITORY, TINY, Project
+from tests.pipeline.project import Project
 from tests.workflows.people import trained_people
+from tests.workflows.repositories import copied, delivered
 
 SUBJECTS = 24
 LENIENT = {
@@ -140,21 +137,8 @@ def pin_again() -> None:
 def story(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Story]:
     """Ask, unlearn, promote; ask again, unlearn, promote; erase the first person and run once more."""
     root = tmp_path_factory.mktemp("repository")
-    subprocess.run(["git", "init", "-q", str(root)], check=True)
-    Repo.init(str(root)).close()
-    shutil.copy(REPOSITORY / "dvc.yaml", root)
-    shutil.copy(REPOSITORY / "params.yaml", root)
-    Project(root).set_params(**TINY)
-    Project(root).set_params(register={"policy": LENIENT})
-    before = Path.cwd()
-    with pytest.MonkeyPatch.context() as patch:
-        patch.delenv("DLFD_SECRET_KEY", raising=False)
-        patch.delenv("MLFLOW_TRACKING_URI", raising=False)
-        os.chdir(root)
-        generate(Path("data/raw"), Recipe(subjects=SUBJECTS))
-        append_suppressed([])
-        Path("metrics").mkdir()
-        Path("metrics/retrained.json").write_text("{}\n")
+    with delivered(root, SUBJECTS):
+        Project(root).set_params(register={"policy": LENIENT})
         params = load_params()
         prepare(params)
         train(params)
@@ -168,7 +152,6 @@ def story(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Story]:
         erase(first, asked[0])
         rounds.append(pass_through(params))
         yield Story(root, asked, rounds)
-        os.chdir(before)
 
 
 def ask(name: str) -> str:
@@ -239,35 +222,23 @@ def test_the_audit_follows_the_chain(story: Story) -> None:
 
 def test_a_request_after_the_erasure_needs_no_erased_data(story: Story, tmp_path: Path) -> None:
     """The list holds the new person, the parent covers the erased one, and a withdrawal changes the list only."""
-    folder = tmp_path / "copy"
-    shutil.copytree(story.root, folder, symlinks=True)
-    before = Path.cwd()
-    os.chdir(folder)
-    try:
+    with copied(story.root, tmp_path / "copy"):
         request_id = ask(trained_people(SUBJECTS)[2])
         assert forget_list(load_params()).request_ids == (request_id,)
         assert read_parent(LAYOUT.parent).version == story.rounds[1].receipt.version
         withdraw(request_id)
         assert forget_list(load_params()).request_ids == ()
-    finally:
-        os.chdir(before)
 
 
 def test_the_record_must_be_of_the_parents_own_original(story: Story, tmp_path: Path) -> None:
     """Another original lies there, trained on others: what the version that serves knows, its record does not say."""
-    folder = tmp_path / "copy"
-    shutil.copytree(story.root, folder, symlinks=True)
-    before = Path.cwd()
-    os.chdir(folder)
-    try:
+    with copied(story.root, tmp_path / "copy"):
         ask(trained_people(SUBJECTS)[2])
         assert read_parent(LAYOUT.parent).original == weights_digest(LAYOUT.model("original"))
         write_bytes(LAYOUT.model("original") / WEIGHTS, b"of another training")
         forget_list(load_params())
         with pytest.raises(BadInput, match="received version 3, of another original than the one in models/original"):
             unlearn(load_params())
-    finally:
-        os.chdir(before)
 
 
 def test_a_request_that_was_killed_within_its_pin_is_filed_by_asking_again(
@@ -299,11 +270,7 @@ def _killed(*_: object) -> None:
 
 def test_nothing_starts_from_a_model_that_knows_the_erased(story: Story, tmp_path: Path) -> None:
     """With the alias gone, or moved to a version of somebody else, the erased person is not learned again."""
-    folder = tmp_path / "copy"
-    shutil.copytree(story.root, folder, symlinks=True)
-    before = Path.cwd()
-    os.chdir(folder)
-    try:
+    with copied(story.root, tmp_path / "copy"):
         name = story.rounds[0].receipt.model_name
         client().delete_registered_model_alias(name, "champion")
         pin_again()
@@ -313,5 +280,3 @@ def test_nothing_starts_from_a_model_that_knows_the_erased(story: Story, tmp_pat
         client().set_registered_model_alias(name, "champion", foreign.version)
         with pytest.raises(BadInput, match="the champion must be a version that the ledger registered"):
             pin_again()
-    finally:
-        os.chdir(before)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from dlfd_ops.audit.ledger import Ledger
 from dlfd_ops.data.identity import SecretKey, check_key_id
-from dlfd_ops.data.manifest import Manifest, read_manifest
+from dlfd_ops.data.manifest import Manifest, among, read_manifest
 from dlfd_ops.data.trained_on import TrainedOn
 from dlfd_ops.deletion.forget_list import read_aliases
 from dlfd_ops.deletion.requests import REQUESTS_FILE, DeletionRequest, read_requests
@@ -73,7 +73,7 @@ class People:
         Of two people who once shared a photo, older manifests have the photos of both under one name.
         """
         rows = self.manifest.only(sample_ids).rows
-        return {*sample_ids}.difference(rows["sample_id"][~rows["subject_key"].isin(list(self.subject_keys))])
+        return {*sample_ids}.difference(rows["sample_id"][~among(rows["subject_key"], self.subject_keys)])
 
     def suppressed(self, key: SecretKey) -> Iterator[Suppressed]:
         """Yield the entries that keep them from coming back; a photo's look is taken while its prepared image is."""
