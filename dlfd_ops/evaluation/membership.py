@@ -72,16 +72,16 @@ def roc(members: Losses, unseen: Losses) -> Roc:
     return Roc(_share_at_most(unseen, thresholds), _share_at_most(members, thresholds))
 
 
-def auc_standard_error(auc: float, members: int, unseen: int) -> float:
+def auc_standard_error(auc: float, members: float, unseen: float) -> float:
     """Return the standard error of an AUC by the sizes of its sets (Hanley & McNeil 1982, Radiology 143:29-36).
 
     The formula takes losses as exponential, which matters little, and photos as independent of each other, which
-    photos of one person are not: the true error is then larger.
+    photos of one person are not: see :func:`~dlfd_ops.evaluation.effective_size.auc_error_by_people`.
 
     Args:
         auc: the AUC, 0 to 1.
-        members: number of member losses; without any the AUC is 0.5 by convention, without error.
-        unseen: number of unseen losses, at least 1.
+        members: number of independent member losses; without any the AUC is 0.5 by convention, without error.
+        unseen: number of independent unseen losses, at least 1.
     """
     if members == 0:
         return 0.0

@@ -11,7 +11,8 @@ import torch
 from dlfd_ops.data.images import LabelledImages
 from dlfd_ops.evaluation.calibration import expected_calibration_error
 from dlfd_ops.evaluation.curves import Curves, curves_of
-from dlfd_ops.evaluation.membership import attack_trials, auc_standard_error, roc
+from dlfd_ops.evaluation.effective_size import auc_error_by_people, loss_likeness
+from dlfd_ops.evaluation.membership import Losses, attack_trials, auc_standard_error, roc
 from dlfd_ops.evaluation.nomus import forgetting_score, nomus
 from dlfd_ops.evaluation.overshoot import compare_losses
 from dlfd_ops.evaluation.people import losses_of, person_metrics
@@ -149,10 +150,11 @@ def summarise(
 
     Metrics: ``accuracy`` (test), ``accuracy_retain``, ``accuracy_forget``, ``accuracy_validation``: shares of right
     decisions. ``loss`` (test), ``loss_forget``: means, in nats. ``ece``: calibration on test. ``mia_accuracy``,
-    ``mia_auc`` with its standard error ``mia_auc_error``, ``mia_tpr_at_fpr_0.01``, ``mia_tpr_at_fpr_0.001``: membership
-    attack, forget against test; ``mia_auc_validation``: forget against validation. ``forgetting_score``, ``nomus``: of
-    the paper. ``loss_distance``: Kolmogorov-Smirnov, forget against test. ``overshoot``: 1 when forget losses lie above
-    test's, by the means of people where it is known whose photos they are. Then there are those of
+    ``mia_auc`` with its standard error ``mia_auc_error``, by people where it is known whose photos they are, and then
+    ``loss_likeness`` (0 to 1, how alike a person's losses are); ``mia_tpr_at_fpr_0.01``, ``mia_tpr_at_fpr_0.001``:
+    membership attack, forget against test; ``mia_auc_validation``: forget against validation. ``forgetting_score``,
+    ``nomus``: of the paper. ``loss_distance``: Kolmogorov-Smirnov, forget against test. ``overshoot``: 1 when forget
+    losses lie above test's, by the means of people where it is known whose photos they are. Then there are those of
     :func:`~dlfd_ops.evaluation.people.person_metrics`, too.
 
     With an empty forget set only what the other sets say is left: of nobody there is nothing to recognise, and chance
@@ -191,11 +193,19 @@ def summarise(
     if subjects is not None:  # a person's photos are alike: as independent ones they would make it sure too soon
         forget, test = (subject_means(losses[name], subjects[name]).means for name in ATTACKED_SETS)
         comparison = compare_losses(forget, test, alpha=section.overshoot_alpha)
+        metrics |= _certainty(attack.auc, losses["test"], subjects)
         metrics |= person_metrics(predictions, subjects, references, trials, seed=seed)
     metrics["overshoot"] = float(comparison.overshoot)
     if not len(predictions["forget"]):
         metrics = {name: metrics[name] for name in metrics if name.startswith("accuracy") or name in ("loss", "ece")}
     return ModelEvaluation(rounded(metrics), curves_of({name: losses[name] for name in ATTACKED_SETS}, attack))
+
+
+def _certainty(auc: float, unseen: Losses, subjects: Mapping[str, Sequence[str]]) -> dict[str, float]:
+    """Return the standard error of the attack's AUC by people, and how alike a person's photos are, if it is known."""
+    likeness = loss_likeness(unseen, subjects["test"])
+    error = auc_error_by_people(auc, subjects["forget"], subjects["test"], likeness)
+    return {"mia_auc_error": error} | ({} if likeness is None else {"loss_likeness": likeness})
 
 
 def rounded(metrics: Mapping[str, float]) -> dict[str, float]:

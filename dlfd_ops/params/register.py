@@ -21,8 +21,8 @@ class Policy(Section):
     max_overshoot: Annotated[float, Field(ge=0, le=0.5)] | None
     """Largest distance of the attack's AUC below the retrained model's, or below 0.5 where none was trained."""
     max_attack_auc_error: Annotated[float, Field(gt=0, le=0.5)] | None
-    """Largest standard error of the two above: fewer photos than it takes are too few to judge by (about 20 photos to
-    forget give 0.066, 35 give 0.050, 100 give 0.030)."""
+    """Largest standard error of the two above: fewer people than it takes are too few to judge by. One photo each,
+    20 people give 0.066 and 35 give 0.050; with ten photos each, half alike to the model, it is 7 and 20."""
     max_calibrated_auc_excess: Annotated[float, Field(ge=0, le=0.5)] | None = None
     """Largest distance of the calibrated attack's AUC above the retrained model's; needs ``evaluate.references``."""
     min_nomus: Probability | None

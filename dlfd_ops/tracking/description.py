@@ -17,7 +17,7 @@ ROWS = (
     ("accuracy_retain", "Accuracy on the people it keeps", "higher is better"),
     ("accuracy_forget", "Accuracy on the forgotten people", "as on people never seen"),
     ("mia_auc", "Attack: forgotten against unseen, AUC", "0.5 is a coin toss"),
-    ("mia_auc_error", "Attack: standard error of that AUC", "half with four times the images"),
+    ("mia_auc_error", "Attack: standard error of that AUC", "half with four times the people"),
     ("mia_accuracy", "Attack: accuracy", "0.5 is a coin toss"),
     ("mia_subject_auc", "Attack on a person by all their images, AUC", "0.5 is a coin toss"),
     ("calibrated_auc", "Attack with reference models, AUC", "as for the retrained model"),

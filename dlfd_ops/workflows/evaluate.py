@@ -87,7 +87,8 @@ def evaluate(params: Params, root: Path = Path()) -> Metrics:
     if retrained is not None:
         found[RETRAINED] = retrained.evaluation
     metrics = (_recorded(retired, known) if retired else {}) | _collect(found, seconds)
-    forgotten = judge_forgotten(layout, forget_list, judged[UNLEARNED].predictions, sets.forget.sample_ids)
+    said = judged[UNLEARNED].predictions
+    forgotten = judge_forgotten(layout, forget_list, said, sets.forget.sample_ids, sets.subjects)
     if forgotten.newest is not None:
         metrics[NEWEST] = rounded(forgotten.newest)
     evaluated = Evaluated(weights_digest(layout.model(UNLEARNED)), forget_list.digest(), manifest.digest())
