@@ -8,8 +8,9 @@ fresh clone, with the environment active:
 
 A run that was interrupted goes on where it stopped when the command is given again. The curve is in
 ``plots/sequence.csv``, ``.png`` and ``.svg``: accuracy on people never seen; attack AUC on all who were forgotten so
-far, of the version and of the original, and on the newest alone; NoMUS; and the rules that the gate found broken. A
-version that the gate refuses is promoted by force, with the reason on record: the curve is what is wanted here.
+far, of the version and of the original, and on the newest alone, with standard errors; NoMUS; and the rules that the
+gate found broken. A version that the gate refuses is promoted by force, with the reason on record: the curve is what is
+wanted here.
 """
 
 from __future__ import annotations
@@ -42,8 +43,10 @@ COLUMNS = (
     "accuracy",
     "accuracy_forget",
     "mia_auc",
+    "mia_auc_error",
     "original_auc",
     "newest_auc",
+    "newest_error",
     "nomus",
     "seconds",
 )
@@ -104,7 +107,8 @@ def row_of(model: str, number: int) -> dict[str, Any]:
     own: dict[str, Any] = {}
     if model == "unlearned":
         own = {"version": receipt["version"], "gate": receipt["gate"], "failed": failed_rules()}
-        own["newest_auc"] = metrics.get("newest", metrics[model])["mia_auc"]
+        newest = metrics.get("newest", metrics[model])
+        own |= {"newest_auc": newest["mia_auc"], "newest_error": newest["mia_auc_error"]}
     numbers = {name: metrics[model].get(name, "") for name in COLUMNS if name in metrics[model]}
     return {
         "round": number,
