@@ -84,6 +84,7 @@ class Dossier(_Model):
         forgot: every version that has forgotten them.
         attack_auc: of the membership attack, on the version that answers the request; None before.
         gate: whether the gate passed that version; None before.
+        gone: their photos that the data no longer had, so that this version still knows them.
         erasures: what was erased of their data, the oldest first.
         stores: where their data lie.
         history: the events that concern the request, the oldest first.
@@ -95,6 +96,7 @@ class Dossier(_Model):
     forgot: tuple[VersionRef, ...]
     attack_auc: float | None
     gate: bool | None
+    gone: int
     erasures: tuple[ErasureRow, ...]
     stores: tuple[StoreRow, ...]
     history: tuple[Entry, ...]
@@ -132,6 +134,7 @@ def dossier(
         forgot=tuple(map(_ref, forgot)),
         attack_auc=answer.attack_auc if answer else None,
         gate=answer.gate if answer else None,
+        gone=answer.gone.get(request.request_id, 0) if answer else 0,
         erasures=mine,
         stores=store_rows(photos, knew, raw_path, mine),
         history=tuple(history),

@@ -16,6 +16,7 @@ from dlfd_ops.audit.statement import Erasure, RequestCertificate, RequestStateme
 from dlfd_ops.audit.timeline import count
 from dlfd_ops.deletion.deadlines import POLICIES
 from dlfd_ops.deletion.erasure import FOREIGN, IN_USE, OUTSIDE, RESIDUE, SHARED, TRACKED
+from dlfd_ops.evaluation.forgotten import gone_photos
 
 _POLICY_GROUNDS = {
     "legal_obligation": "the law obliges us to keep some older items",
@@ -137,7 +138,19 @@ def _done(said: RequestCertificate) -> _Section:
     ) * said.request.late
     return _Section(
         "What we did",
-        (done[_trained(said)], *late),
+        (done[_trained(said)], *_left(said), *late),
+    )
+
+
+def _left(said: RequestCertificate) -> tuple[str, ...]:
+    """Say what the model could not be made to forget."""
+    photos = gone_photos(said.metrics).get(said.request.request_id)
+    if not photos:
+        return ()
+    return (
+        f"There is something we could not do. The model had also been trained with {count(photos, 'further photo')} "
+        "that we no longer have. A model can be made to forget only what can be shown to it, so it may still know what "
+        "it had learned from there.",
     )
 
 

@@ -9,11 +9,12 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 from dlfd_ops.audit.evidence import VersionEvidence
 from dlfd_ops.audit.facts import Receipt
 from dlfd_ops.audit.timeline import printable
+from dlfd_ops.evaluation.forgotten import gone_photos
 
 Place = Literal["serving", "candidate", "archived", "deleted", "registered"]
 """Where a version is: under the alias ``champion``, under ``candidate``, in the registry under neither, gone or without
@@ -46,6 +47,8 @@ class VersionNode(BaseModel):
         gate: whether its gate passed.
         attack_auc: of the membership attack on it; 0.5 is a coin toss.
         accuracy: on people never trained on.
+        gone: request id -> its photos that the data no longer had, so that this version still knows them; only of
+            requests that have such.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -69,6 +72,7 @@ class VersionNode(BaseModel):
     gate: bool | None = None
     attack_auc: float | None = None
     accuracy: float | None = None
+    gone: dict[str, int] = Field(default_factory=dict)
 
     @property
     def name(self) -> str:
@@ -179,4 +183,5 @@ def _version(
         gate=evidence.gated.passed if evidence.gated else None,
         attack_auc=metrics.get("unlearned.mia_auc"),
         accuracy=metrics.get("unlearned.accuracy"),
+        gone={printable(request_id): photos for request_id, photos in gone_photos(metrics).items()},
     )

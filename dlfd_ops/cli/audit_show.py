@@ -114,7 +114,8 @@ def _evidence(dossier: Dossier) -> str:
     if dossier.gate is None:
         return "none yet: no version has come before the gate"
     attack = "" if dossier.attack_auc is None else f"; attack AUC {dossier.attack_auc:.3f}, 0.5 is a coin toss"
-    return f"the gate {'passed' if dossier.gate else 'failed'}{attack}"
+    gone = f"; {dossier.gone} of their photos were gone, and it still knows them" if dossier.gone else ""
+    return f"the gate {'passed' if dossier.gate else 'failed'}{attack}{gone}"
 
 
 def _version_json(found: VersionAnswer) -> dict[str, Any]:

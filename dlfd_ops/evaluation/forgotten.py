@@ -39,6 +39,8 @@ class RequestEvidence:
         mia_auc: of the membership attack, these photos against the test set; of few photos it says little.
         carried: whether it was taken on an earlier version, as the photos are gone.
         version: that earlier version, from 1; ``None`` where it was measured on the model at hand.
+        gone: further photos that the model was trained on and that the data no longer had, so that it could not be made
+            to forget them, at least 1; ``None`` for none.
     """
 
     images: int
@@ -47,6 +49,7 @@ class RequestEvidence:
     mia_auc: float
     carried: bool = False
     version: int | None = None
+    gone: int | None = None
 
 
 def measure(
@@ -85,6 +88,21 @@ def carry(
         if request_id in before and request_id not in measured
     }
     return dict(sorted({**carried, **measured}.items()))
+
+
+def with_gone(evidence: Mapping[str, RequestEvidence], gone: Mapping[str, int | None]) -> dict[str, RequestEvidence]:
+    """Return the evidence of each request with how many of its photos were gone; none of those that are not named."""
+    return {request_id: replace(one, gone=gone.get(request_id) or None) for request_id, one in evidence.items()}
+
+
+def gone_photos(metrics: Mapping[str, float | None]) -> dict[str, int]:
+    """Return request id -> its photos that were gone, from what :func:`to_metrics` made flat; only where there are."""
+    ending = ".gone"
+    return {
+        name.removeprefix(PREFIX).removesuffix(ending): int(value)
+        for name, value in metrics.items()
+        if name.startswith(PREFIX) and name.endswith(ending) and value
+    }
 
 
 def to_metrics(evidence: Mapping[str, RequestEvidence]) -> dict[str, float]:
@@ -141,16 +159,16 @@ def _validated(value: Mapping[str, Any], where: str) -> dict[str, RequestEvidenc
 
 
 def _parse(fields: Mapping[str, Any]) -> RequestEvidence:
-    version = fields.get("version")
+    counts = {name: int(fields[name]) for name in ("version", "gone") if fields.get(name) is not None}
     evidence = RequestEvidence(
         **{
             **fields,
             "images": int(fields.get("images", 0)),
             "carried": bool(fields.get("carried", False)),
-            "version": None if version is None else int(version),
+            **counts,
         }
     )
     numbers = (evidence.accuracy, evidence.loss, evidence.mia_auc)
-    if evidence.images < 1 or not all(math.isfinite(number) for number in numbers):
+    if evidence.images < 1 or (evidence.gone or 1) < 1 or not all(math.isfinite(number) for number in numbers):
         raise ValueError("a number is missing or out of its range")
     return evidence

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from dlfd_ops.deletion.forget_list import ForgetList
 from dlfd_ops.deletion.parent import read_parent
 from dlfd_ops.evaluation.effective_size import auc_error_by_people, loss_likeness
-from dlfd_ops.evaluation.forgotten import FORGOTTEN_FILE, RequestEvidence, carry, measure, read_forgotten
+from dlfd_ops.evaluation.forgotten import FORGOTTEN_FILE, RequestEvidence, carry, measure, read_forgotten, with_gone
 from dlfd_ops.evaluation.membership import CHANCE
 from dlfd_ops.evaluation.people import losses_of
 from dlfd_ops.evaluation.predictions import Predictions
@@ -55,7 +55,9 @@ def judge_forgotten(
     forget, test = predictions["forget"], predictions["test"]
     measured = measure(forget, test, sample_ids, forget_list.samples_by_request)
     before = read_forgotten(layout.parent_model / FORGOTTEN_FILE)
-    by_request = carry(measured, before, read_parent(layout.parent).covers)
+    gone = {request_id: one.gone for request_id, one in before.items()}
+    gone |= {request_id: count.gone for request_id, count in forget_list.counts.items()}
+    by_request = with_gone(carry(measured, before, read_parent(layout.parent).covers), gone)
     if not (forget_list.rows and forget_list.earlier):
         return Forgotten(by_request, None)
     newest = measure(forget, test, sample_ids, {_NEWEST: forget_list.sample_ids})[_NEWEST]

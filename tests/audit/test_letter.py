@@ -121,6 +121,15 @@ def test_what_is_not_known_is_not_claimed() -> None:
     assert "the photos that you named" in text
 
 
+@pytest.mark.parametrize(("metrics", "told"), [({"forgotten.req-0123456789ab.gone": 2.0}, True), ({}, False)])
+def test_what_could_not_be_forgotten_is_admitted(metrics: dict[str, float], told: bool) -> None:
+    """Of photos that were gone nothing could be forgotten, and those of somebody else's request are not theirs."""
+    metrics |= {MINE: 9.0, OTHERS: 4.0, "forgotten.req-ffffffffffff.gone": 7.0}
+    text = " ".join(write_letter(statement(metrics=metrics), CERTIFICATE, DIGEST).text.split())
+    assert ("trained with 2 further photos that we no longer have" in text) == told
+    assert "7 further photos" not in text
+
+
 OTHERS, MINE = "forgotten.req-ffffffffffff.images", "forgotten.req-0123456789ab.images"
 
 

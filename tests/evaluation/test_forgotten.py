@@ -13,15 +13,26 @@ from dlfd_ops.evaluation.forgotten import (
     RequestEvidence,
     carry,
     from_metrics,
+    gone_photos,
     read_forgotten,
     to_metrics,
+    with_gone,
     write_forgotten,
 )
 
 SHARE = st.floats(0, 1).map(lambda value: round(value, 6))
 EVIDENCE = st.dictionaries(
     st.from_regex(r"req-[0-9a-f]{12}", fullmatch=True),
-    st.builds(RequestEvidence, st.integers(1, 99), SHARE, SHARE, SHARE, st.booleans(), st.integers(1, 9)),
+    st.builds(
+        RequestEvidence,
+        st.integers(1, 99),
+        SHARE,
+        SHARE,
+        SHARE,
+        st.booleans(),
+        st.integers(1, 9),
+        st.none() | st.integers(1, 9),
+    ),
     max_size=4,
 )
 ONE = RequestEvidence(images=3, accuracy=0.5, loss=1.25, mia_auc=0.5)
@@ -43,6 +54,13 @@ def test_what_was_measured_then_was_measured_on_that_version() -> None:
     assert after["a"] == RequestEvidence(3, 0.5, 1.25, 0.5, carried=True, version=4)
     assert after["b"] == after["c"] == ONE
     assert list(after) == ["a", "b", "c"]
+
+
+def test_photos_that_are_gone_stay_on_record() -> None:
+    """By the request that asked for them, in the flat numbers as well; a count of none says nothing."""
+    evidence = with_gone({"a": ONE, "b": ONE}, {"a": 2, "b": 0, "z": 3})
+    assert evidence == {"a": RequestEvidence(3, 0.5, 1.25, 0.5, gone=2), "b": ONE}
+    assert gone_photos({**to_metrics(evidence), "unlearned.gone": 9.0}) == {"a": 2}
 
 
 def test_the_file_is_read_back_or_absent(tmp_path: Path) -> None:

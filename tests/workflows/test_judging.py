@@ -11,6 +11,7 @@ from torch import Tensor
 
 from dlfd_ops.deletion.forget_list import ForgetList, ForgetRow, SampleCount
 from dlfd_ops.deletion.parent import Parent, write_parent
+from dlfd_ops.evaluation.forgotten import FORGOTTEN_FILE, RequestEvidence, write_forgotten
 from dlfd_ops.evaluation.gate import Facts, decide
 from dlfd_ops.evaluation.predictions import Predictions
 from dlfd_ops.params import Policy
@@ -82,3 +83,20 @@ def test_photos_that_are_surely_known_fail_it(
     """Three photos that are all easier than every stranger's, or harder; ten that are most unlike theirs."""
     strangers = torch.randn(STRANGERS, generator=torch.Generator().manual_seed(0))
     assert failed_rules(repository, policy, torch.full((photos,), loss), strangers) == {rule}
+
+
+def test_photos_that_were_gone_are_told_of_ever_after(tmp_path: Path) -> None:
+    """A version that a policy let pass in spite of them knows them still, and so does whatever comes of it."""
+    before, now = "req-000000000001", "req-000000000002"
+    write_parent(
+        tmp_path / "deletion/parent.json",
+        Parent(kind="version", version=2, weights_digest="a" * 64, covers=(before,), unlearnings=1),
+    )
+    rows = [ForgetRow(f"{number:064x}", (one,)) for number, one in enumerate((before, now))]
+    forget_list = ForgetList((rows[1],), {now: SampleCount(1, 0, gone=3)}, (rows[0],))
+    layout = Layout(tmp_path)
+    write_forgotten({before: RequestEvidence(1, 1.0, 0.1, 0.5, gone=2)}, layout.parent_model / FORGOTTEN_FILE)
+    predictions = {"forget": predicted(torch.tensor([1.0, 2.0])), "test": predicted(torch.arange(4.0))}
+    people = {"forget": ("a", "b"), "test": ("c", "d", "e", "f")}
+    judged = judge_forgotten(layout, forget_list, predictions, forget_list.cumulative_ids, people)
+    assert {one: evidence.gone for one, evidence in judged.by_request.items()} == {before: 2, now: 3}

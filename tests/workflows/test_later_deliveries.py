@@ -24,7 +24,7 @@ from dlfd_ops.data.trained_on import LATER, TrainedOn, read_trained_on
 from dlfd_ops.errors import BadInput
 from dlfd_ops.params import Params, load_params
 from dlfd_ops.workflows.audit import verify
-from dlfd_ops.workflows.audit_show import show_image
+from dlfd_ops.workflows.audit_show import show_image, show_version
 from dlfd_ops.workflows.evaluate import evaluate
 from dlfd_ops.workflows.fitting import Fitted, fit
 from dlfd_ops.workflows.forget_list import forget_list
@@ -219,6 +219,8 @@ def test_a_photo_that_is_gone_is_not_forgotten(deliveries: Deliveries, caplog: p
     (gated,) = [event.data for event in Ledger().events() if event.kind == "gated"]
     (complete,) = [rule for rule in gated["rules"] if rule["rule"] == "require_complete"]
     assert (complete["value"], complete["passed"]) == (1.0, False)
+    assert json.loads(LAYOUT.metrics("forgotten").read_text())[request_id]["gone"] == 1
+    assert show_version(load_params(), 2).node.gone == {request_id: 1}
 
 
 def test_somebody_of_whom_nothing_is_left_is_known_all_the_same(deliveries: Deliveries) -> None:
