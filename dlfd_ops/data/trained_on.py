@@ -71,8 +71,7 @@ class TrainedOn:
         rows = manifest.rows
         trained = among(rows["sample_id"], self.rows["sample_id"])
         people = rows["subject_key"]
-        known = among(people, self._people(aliases)) | among(people, people[trained])
-        later = (rows["split"] == "train") | known
+        later = (rows["split"] == "train") | among(people, self._people(aliases)) | among(people, people[trained])
         return replace(manifest, rows=rows.assign(split=rows["split"].mask(later, LATER).mask(trained, "train")))
 
     def gone_from(self, known: Manifest, aliases: Mapping[str, str]) -> pd.DataFrame:
@@ -82,7 +81,7 @@ class TrainedOn:
             known: the data as :meth:`as_split` returns them.
             aliases: as there; people stand by the names of today.
         """
-        there = known.split("train").rows["sample_id"]
+        there = known.rows.loc[known.rows["split"] == "train", "sample_id"]
         gone = self.rows[~among(self.rows["sample_id"], there)] if len(there) < len(self) else self.rows[:0]
         people = [aliases.get(subject, subject) for subject in gone["subject_key"]]
         return gone.assign(subject_key=people, split="train")
@@ -108,8 +107,15 @@ class TrainedOn:
         going = among(self.rows["sample_id"], sample_ids) | changed["subject_key"].isna()
         return replace(self, rows=changed[~going].reset_index(drop=True))
 
-    def _people(self, aliases: Mapping[str, str]) -> list[str]:
-        return [aliases.get(subject, subject) for subject in self.rows["subject_key"].unique()]
+    def _people(self, aliases: Mapping[str, str]) -> pd.Series[str]:
+        """Return the people by all their names, as often as it comes: those of today and those of then."""
+        import pandas as pd
+
+        names = self.rows["subject_key"]
+        renamed = among(pd.Series(list(aliases), dtype=names.dtype), names)
+        today = [subject for subject, there in zip(aliases.values(), renamed, strict=True) if there]
+        both: pd.Series[str] = pd.concat([names, pd.Series(today, dtype=names.dtype)])
+        return both
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -128,7 +134,8 @@ def write_trained_on(record: TrainedOn, path: Path) -> None:
     columns = {name: pa.array(record.rows[name], pa.string()) for name in _COLUMNS}
     metadata = {_METADATA_KEY: json.dumps({"key_id": record.key_id}).encode()}
     with atomic_path(path) as temporary:
-        pq.write_table(pa.table(columns).replace_schema_metadata(metadata), temporary)
+        table = pa.table(columns).replace_schema_metadata(metadata)
+        pq.write_table(table, temporary, compression="none", use_dictionary=False)  # hashes do not compress
 
 
 def read_trained_on(path: Path) -> TrainedOn:

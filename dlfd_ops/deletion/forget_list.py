@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from dlfd_ops.data.manifest import Manifest, among
+from dlfd_ops.data.manifest import Manifest, among, text_array
 from dlfd_ops.deletion.parent import Parent
 from dlfd_ops.deletion.requests import DeletionRequest
 from dlfd_ops.digest import sha256_json
@@ -204,7 +204,7 @@ def check_forgettable(forget_list: ForgetList, manifest: Manifest, parent: Paren
             f"{next(iter(forget_list.counts))} first",
             remedy="close each with `dlfd-ops request refuse ID --reason never_trained_on` and remove the data",
         )
-    trained = len(manifest.split("train"))
+    trained = int((manifest.rows["split"] == "train").sum())
     if len(forget_list.cumulative_ids) == trained:
         raise BadInput(
             "an unlearning must leave training samples that nobody asked to forget",
@@ -304,11 +304,14 @@ class _Samples:
         self._aliases = aliases
         subjects = {subject for request in requests if (subject := self._subject(request)) is not None}
         photos = {sample for request in requests for sample in request.sample_ids}
-        named = rows[among(rows["subject_key"], subjects) | among(rows["sample_id"], photos)]
-        self.split: dict[str, str] = dict(zip(named["sample_id"], named["split"], strict=True))
+        named = among(rows["subject_key"], subjects) | among(rows["sample_id"], photos)
+        samples, people, splits = (
+            text_array(rows.loc[named, name]).to_pylist() for name in ("sample_id", "subject_key", "split")
+        )
+        self.split: dict[str, str] = dict(zip(samples, splits, strict=True))
         self._of_subject: dict[str | None, list[str]] = {}
-        for sample, subject in zip(named["sample_id"], named["subject_key"], strict=True):
-            self._of_subject.setdefault(subject, []).append(sample)
+        for sample, person in zip(samples, people, strict=True):
+            self._of_subject.setdefault(person, []).append(sample)
 
     def of(self, request: DeletionRequest) -> Sequence[str]:
         if request.subject_key is None:

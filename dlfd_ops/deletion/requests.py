@@ -199,10 +199,11 @@ def read_requests(path: Path) -> list[DeletionRequest]:
             raise _unreadable(path, 1, "the columns of the format")
         for row in reader:
             request = _parse(row, path, reader.line_num)
-            round_ = rounds.get(request.target, 0)
-            if request.request_id != derive_request_id(request.target, round_):
+            target = request.target
+            round_ = rounds.get(target, 0)
+            if request.request_id != derive_request_id(target, round_):
                 raise _unreadable(path, reader.line_num, "the id that belongs to its target")
-            rounds[request.target] = round_ + 1
+            rounds[target] = round_ + 1
             requests.append(request)
     except (UnicodeDecodeError, csv.Error) as error:
         raise _unreadable(path, len(requests) + 2, "UTF-8 CSV") from error
