@@ -7,36 +7,27 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from dlfd_ops.evaluation.gate import Decision
+from dlfd_ops.evaluation.meanings import MEANINGS, RULES
 
 MAX_LENGTH = 5000
 """Characters that a description may have in MLflow's databases."""
 SHOWN_REQUESTS = 20
 MODELS = ("original", "parent", "unlearned", "retrained")
-ROWS = (
-    ("accuracy", "Accuracy on people never seen (test)", "higher is better"),
-    ("accuracy_retain", "Accuracy on the people it keeps", "higher is better"),
-    ("accuracy_forget", "Accuracy on the forgotten people", "as on people never seen"),
-    ("mia_auc", "Attack: forgotten against unseen, AUC", "0.5 is a coin toss"),
-    ("mia_auc_error", "Attack: standard error of that AUC", "half with four times the people"),
-    ("mia_accuracy", "Attack: accuracy", "0.5 is a coin toss"),
-    ("mia_subject_auc", "Attack on a person by all their images, AUC", "0.5 is a coin toss"),
-    ("calibrated_auc", "Attack with reference models, AUC", "as for the retrained model"),
-    ("forgetting_score", "Forgetting score", "0 is best"),
-    ("nomus", "NoMUS", "1 is best"),
-    ("ece", "Calibration error", "0 is best"),
-    ("overshoot", "Forgotten people stand out as too unknown", "0 is no, 1 is yes"),
+SHOWN = (
+    "accuracy",
+    "accuracy_retain",
+    "accuracy_forget",
+    "mia_auc",
+    "mia_auc_error",
+    "mia_accuracy",
+    "mia_subject_auc",
+    "calibrated_auc",
+    "forgetting_score",
+    "nomus",
+    "ece",
+    "overshoot",
 )
-RULES = {
-    "max_accuracy_drop": "test accuracy lost against the original, at most",
-    "max_attack_auc_excess": "attack AUC above the reference, at most",
-    "max_overshoot": "attack AUC below the reference, at most",
-    "max_attack_auc_error": "standard error of these two, at most",
-    "max_calibrated_auc_excess": "calibrated attack AUC above the retrained model's, at most",
-    "min_nomus": "NoMUS, at least",
-    "max_sequential_unlearnings": "unlearnings since the last training, at most",
-    "min_evidence": "evidence, at least; 0 is missing, 1 present, 2 signed",
-    "require_complete": "requested images or requests left out, at most",
-}
+"""Metrics that fit on the page, in order; the run has all of them."""
 
 
 @dataclass(frozen=True)
@@ -150,9 +141,10 @@ def _requests(request_ids: Sequence[str]) -> str:
 def _numbers(metrics: Mapping[str, float]) -> str:
     models = [model for model in MODELS if any(name.startswith(f"{model}.") for name in metrics)]
     rows = [("", *models, "reading")]
-    for metric, label, reading in ROWS:
+    for metric in SHOWN:
         if not any(f"{model}.{metric}" in metrics for model in models):
             continue
+        label, reading = MEANINGS[metric]
         rows.append((label, *(_value(metrics.get(f"{model}.{metric}")) for model in models), reading))
     note = "" if "retrained" in models else "\n\nNo model was retrained for comparison."
     return _table(rows) + note

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from dlfd_ops.evaluation.gate import Decision, Evidence, Facts, Metrics, RuleResult
 from dlfd_ops.evaluation.gate import decide as decide_on_facts
+from dlfd_ops.evaluation.meanings import RULES
 from dlfd_ops.params import Policy
 
 POLICY = Policy(
@@ -249,3 +250,8 @@ def test_a_looser_policy_never_fails_more(auc: float, accuracy: float, nomus: fl
 def _with_slack(slack: float) -> Policy:
     limits = {"max_accuracy_drop": slack, "max_attack_auc_excess": slack, "max_overshoot": slack}
     return POLICY.model_copy(update=limits | {"min_nomus": 1 - slack})
+
+
+def test_people_are_told_what_each_rule_limits() -> None:
+    """Every limit of the policy has its words, and nothing else has."""
+    assert set(RULES) == set(Policy.model_fields)

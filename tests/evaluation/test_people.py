@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from dlfd_ops.data.images import LabelledImages
 from dlfd_ops.errors import BadInput
 from dlfd_ops.evaluation.intervals import is_interval_end
+from dlfd_ops.evaluation.meanings import MEANINGS
 from dlfd_ops.evaluation.people import losses_of
 from dlfd_ops.evaluation.predictions import Predictions, predict, score
 from dlfd_ops.evaluation.reference_attacks import ReferenceLosses
@@ -56,7 +57,7 @@ def _points(metrics: dict[str, float]) -> set[str]:
 
 
 def test_names_are_those_of_the_contract() -> None:
-    """Each kind of knowledge adds its metrics and no other, and every AUC has its interval around it."""
+    """Each kind of knowledge adds its metrics and no other, each with a meaning, and every AUC has its interval."""
     predictions, references, people = _world(gap=0.2)
     bare = summarise(predictions, SECTION, seed=0).metrics
     with_people = summarise(predictions, SECTION, seed=0, subjects=people).metrics
@@ -65,6 +66,7 @@ def test_names_are_those_of_the_contract() -> None:
     assert _points(with_all) - _points(with_people) == KNOWN_BY_REFERENCES
     assert {name for name in bare if with_all[name] != bare[name]} <= {"mia_auc_error"}
     assert with_all["mia_auc_error"] >= bare["mia_auc_error"]
+    assert _points(with_all) <= set(MEANINGS)
     for name in ("accuracy", "nomus", *(name for name in with_all if name.endswith("_auc"))):
         assert with_all[f"{name}_low"] <= with_all[f"{name}_high"]
         if name != "nomus":

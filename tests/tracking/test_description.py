@@ -53,7 +53,7 @@ def test_says_what_was_forgotten_before_and_when_to_train_anew() -> None:
 
 def test_shows_the_numbers_of_every_model_that_has_some() -> None:
     """A retrained model has a column only where there is one."""
-    assert ["Attack: forgotten against unseen, AUC", "0.8100", "0.5200", "0.5 is a coin toss"] in cells(text())
+    assert ["Attack: telling forgotten from unseen (AUC)", "0.8100", "0.5200", "0.5 is a coin toss"] in cells(text())
     assert "No model was retrained" in text()
     compared = text(metrics={**METRICS, "retrained.mia_auc": 0.51})
     assert ["original", "unlearned", "retrained", "reading"] in [row[1:] for row in cells(compared)]
