@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from dlfd_ops.data.pixels import MEMORY_ENVIRONMENT, StoredPixels, ahead, read_pixels
+from dlfd_ops.data.pixels import MEMORY_ENVIRONMENT, StoredPixels, _Memory, ahead, read_pixels
 from dlfd_ops.data.png import to_png
 from dlfd_ops.errors import BadInput
 
@@ -42,6 +42,7 @@ def test_stored_images_are_those_in_memory(files: list[Path], monkeypatch: pytes
 
 def test_sets_share_the_memory_and_give_it_back(files: list[Path], monkeypatch: pytest.MonkeyPatch) -> None:
     """What does not fit beside the sets that are held stays on disk; what is dropped makes room."""
+    monkeypatch.setattr("dlfd_ops.data.pixels._MEMORY", _Memory())  # other tests of this process may hold images
     monkeypatch.setenv(MEMORY_ENVIRONMENT, "1")
     assert isinstance(read_pixels(files, SIZE), StoredPixels)
     held = read_pixels(files[:3], SIZE)
