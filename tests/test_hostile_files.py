@@ -14,10 +14,11 @@ from hypothesis import strategies as st
 
 from dlfd_ops.audit.ledger import Ledger
 from dlfd_ops.data.manifest import read_manifest
+from dlfd_ops.data.subjects import read_aliases
 from dlfd_ops.data.trained_on import read_trained_on
 from dlfd_ops.deletion.erasure import read_intent
 from dlfd_ops.deletion.erasure import read_receipt as read_erasure
-from dlfd_ops.deletion.forget_list import read_aliases, read_forget_list
+from dlfd_ops.deletion.forget_list import read_forget_list
 from dlfd_ops.deletion.parent import Parent, read_parent
 from dlfd_ops.deletion.requests import read_requests
 from dlfd_ops.deletion.suppression import read_suppression

@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import csv
+import io
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from dlfd_ops.files import write_text
+from dlfd_ops.errors import BadInput
+from dlfd_ops.files import read_bounded, write_text
+
+MAX_ALIASES_BYTES = 256 << 20
+
+_ALIAS_COLUMNS = ["alias_key", "subject_key"]
 
 
 @dataclass(frozen=True)
@@ -100,7 +107,29 @@ def write_aliases(aliases: Mapping[str, str], path: Path) -> None:
     A request may name a person by any of their names; the manifest knows the person by one of them.
     """
     rows = [f"{alias},{subject_key}\n" for alias, subject_key in sorted(aliases.items())]
-    write_text(path, "".join(["alias_key,subject_key\n", *rows]))
+    write_text(path, "".join([f"{','.join(_ALIAS_COLUMNS)}\n", *rows]))
+
+
+def read_aliases(path: Path) -> dict[str, str]:
+    """Read the subjects that the prepare stage merged: alias key -> subject key; empty when there is no such file.
+
+    Raises:
+        BadInput: the file is not in the format.
+    """
+    if not path.exists():
+        return {}
+    try:
+        text = read_bounded(path, max_bytes=MAX_ALIASES_BYTES, what=str(path)).decode()
+        header, *rows = csv.reader(io.StringIO(text, newline=""), strict=True)
+        if header != _ALIAS_COLUMNS:
+            raise ValueError(f"columns must be {_ALIAS_COLUMNS}")
+        return {alias: subject for alias, subject in rows}
+    except (csv.Error, ValueError) as error:
+        raise BadInput(
+            f"{path} must be CSV with the columns {', '.join(_ALIAS_COLUMNS)}",
+            received=type(error).__name__,
+            remedy="run the prepare stage",
+        ) from error
 
 
 def _components(nodes: int, edges: Sequence[tuple[int, int]]) -> list[int]:

@@ -15,8 +15,9 @@ from dlfd_ops.audit.findings import Finding, Verification
 from dlfd_ops.audit.lineage import Place
 from dlfd_ops.audit.stores import Photos
 from dlfd_ops.audit.verification import LEDGER, Found, compare_chain, compare_files
-from dlfd_ops.deletion.forget_list import find_samples, read_aliases
+from dlfd_ops.data.subjects import read_aliases
 from dlfd_ops.deletion.requests import DeletionRequest
+from dlfd_ops.deletion.resolution import find_samples
 from dlfd_ops.errors import BadInput
 from dlfd_ops.params import Params
 from dlfd_ops.tracking.aliases import CANDIDATE, CHAMPION

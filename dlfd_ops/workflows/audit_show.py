@@ -13,8 +13,10 @@ from dlfd_ops.audit.lineage import VersionNode, ancestors, forgotten
 from dlfd_ops.audit.report import Report
 from dlfd_ops.data.identity import KEY_FILE, KEY_ID_FILE, check_key_id, load_key, read_key_id
 from dlfd_ops.data.manifest import Manifest
-from dlfd_ops.deletion.forget_list import find_samples, read_aliases, read_forget_list
+from dlfd_ops.data.subjects import read_aliases
+from dlfd_ops.deletion.forget_list import read_forget_list
 from dlfd_ops.deletion.requests import shown_id
+from dlfd_ops.deletion.resolution import find_samples
 from dlfd_ops.deletion.suppression import SUPPRESSION_FILE, Suppressed, read_suppression
 from dlfd_ops.errors import BadInput
 from dlfd_ops.files import read_bounded

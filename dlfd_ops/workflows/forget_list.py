@@ -7,14 +7,10 @@ from collections.abc import Iterable
 
 from dlfd_ops.audit.ledger import Ledger
 from dlfd_ops.data.manifest import read_manifest
-from dlfd_ops.deletion.forget_list import (
-    ForgetList,
-    check_forgettable,
-    resolve,
-    write_forget_list,
-)
+from dlfd_ops.deletion.forget_list import ForgetList, write_forget_list
 from dlfd_ops.deletion.parent import read_parent
 from dlfd_ops.deletion.requests import DeletionRequest, read_requests
+from dlfd_ops.deletion.resolution import check_forgettable, resolve
 from dlfd_ops.params import Params
 from dlfd_ops.workflows.known import read_known
 from dlfd_ops.workflows.layout import Layout

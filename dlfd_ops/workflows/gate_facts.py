@@ -5,9 +5,10 @@ from __future__ import annotations
 import logging
 
 from dlfd_ops.data.manifest import Manifest
-from dlfd_ops.deletion.forget_list import ForgetList, resolve
+from dlfd_ops.deletion.forget_list import ForgetList
 from dlfd_ops.deletion.parent import read_parent
 from dlfd_ops.deletion.requests import read_requests
+from dlfd_ops.deletion.resolution import resolve
 from dlfd_ops.evaluation.gate import Evidence, Facts
 from dlfd_ops.evaluation.results import Evaluated, read_evaluated
 from dlfd_ops.workflows.evidence import evidence_flaw

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import pandas as pd
 
 from dlfd_ops.data.manifest import Manifest
+from dlfd_ops.data.subjects import read_aliases
 from dlfd_ops.data.trained_on import TrainedOn, read_trained_on
-from dlfd_ops.deletion.forget_list import read_aliases
 from dlfd_ops.workflows.layout import Layout
 
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 import random
 from pathlib import Path
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dlfd_ops.data.subjects import Sighting, agree_labels, alias_table, merge_subjects, write_aliases
-from dlfd_ops.deletion.forget_list import read_aliases
+from dlfd_ops.data.subjects import Sighting, agree_labels, alias_table, merge_subjects, read_aliases, write_aliases
+from dlfd_ops.errors import BadInput
 
 
 def sighting(photo: str, name: str | None, label: str = "a", split: str | None = None) -> Sighting:
@@ -95,3 +96,15 @@ def test_aliases_are_read_back_by_the_forget_list(tmp_path: Path) -> None:
     for table in ({"b" * 64: "a" * 64, "c" * 64: "a" * 64}, {}):
         write_aliases(table, tmp_path / "aliases.csv")
         assert read_aliases(tmp_path / "aliases.csv") == table
+
+
+def test_aliases_are_read_or_empty(tmp_path: Path) -> None:
+    """No file is no alias; another format is bad input."""
+    path = tmp_path / "aliases.csv"
+    assert read_aliases(path) == {}
+    path.write_text(f"alias_key,subject_key\n{'9' * 64},{'b' * 64}\n")
+    assert read_aliases(path) == {"9" * 64: "b" * 64}
+    for content in ("", "a,b\n", "alias_key,subject_key\nonly one\n"):
+        path.write_text(content)
+        with pytest.raises(BadInput, match="run the prepare stage"):
+            read_aliases(path)

@@ -12,18 +12,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dlfd_ops.data.manifest import SPLITS, Manifest, ManifestInfo
-from dlfd_ops.deletion.forget_list import (
-    ForgetList,
-    ForgetRow,
-    SampleCount,
-    check_forgettable,
-    read_aliases,
-    read_forget_list,
-    resolve,
-    write_forget_list,
-)
+from dlfd_ops.deletion.forget_list import ForgetList, ForgetRow, SampleCount, read_forget_list, write_forget_list
 from dlfd_ops.deletion.parent import Parent
 from dlfd_ops.deletion.requests import DeletionRequest, Draft, Target, file_requests
+from dlfd_ops.deletion.resolution import check_forgettable, resolve
 from dlfd_ops.errors import BadInput
 
 KEY_ID = "ab" * 8
@@ -235,15 +227,3 @@ def test_a_damaged_forget_list_is_bad_input(tmp_path: Path, damage: str) -> None
         write_forget_list(path, ForgetList((row,), {"x": SampleCount(1, 0), "y": SampleCount(1, 0)}))
     with pytest.raises(BadInput, match="run the forget_list stage"):
         read_forget_list(path)
-
-
-def test_aliases_are_read_or_empty(tmp_path: Path) -> None:
-    """No file is no alias; another format is bad input."""
-    path = tmp_path / "aliases.csv"
-    assert read_aliases(path) == {}
-    path.write_text(f"alias_key,subject_key\n{'9' * 64},{'b' * 64}\n")
-    assert read_aliases(path) == {"9" * 64: "b" * 64}
-    for content in ("", "a,b\n", "alias_key,subject_key\nonly one\n"):
-        path.write_text(content)
-        with pytest.raises(BadInput, match="run the prepare stage"):
-            read_aliases(path)

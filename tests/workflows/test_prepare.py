@@ -22,7 +22,7 @@ from PIL import Image
 from dlfd_ops.data.identity import load_key
 from dlfd_ops.data.images import load_images
 from dlfd_ops.data.manifest import SPLITS, read_manifest
-from dlfd_ops.deletion.forget_list import read_aliases
+from dlfd_ops.data.subjects import read_aliases
 from dlfd_ops.deletion.suppression import SUPPRESSION_FILE, append_suppressed, suppress_sample, suppress_subject
 from dlfd_ops.errors import BadInput
 from dlfd_ops.params import Params, load_params

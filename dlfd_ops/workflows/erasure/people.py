@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from dlfd_ops.audit.ledger import Ledger
 from dlfd_ops.data.identity import SecretKey, check_key_id
 from dlfd_ops.data.manifest import Manifest, among, read_manifest
+from dlfd_ops.data.subjects import read_aliases
 from dlfd_ops.data.trained_on import TrainedOn
-from dlfd_ops.deletion.forget_list import read_aliases
 from dlfd_ops.deletion.requests import REQUESTS_FILE, DeletionRequest, read_requests
 from dlfd_ops.deletion.status import request_statuses
 from dlfd_ops.deletion.suppression import (
