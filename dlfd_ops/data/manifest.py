@@ -113,8 +113,11 @@ def text_array(column: pd.Series[str]) -> pa.LargeStringArray:
     """Return a column of texts as one array of pyarrow's, whose functions take a fraction of pandas' time."""
     import pyarrow as pa
 
-    array = pa.array(column, pa.large_string())
-    return array.combine_chunks() if isinstance(array, pa.ChunkedArray) else array
+    text = pa.large_string()
+    array = pa.array(column, text)
+    # What pandas has put together of several columns may lie in parts, of texts of both kinds.
+    parts = array.chunks if isinstance(array, pa.ChunkedArray) else [array]
+    return pa.concat_arrays([pa.array([], text), *(part.cast(text) for part in parts)])
 
 
 def write_manifest(manifest: Manifest, path: Path) -> None:

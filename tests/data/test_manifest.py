@@ -6,10 +6,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pandas as pd
+import pyarrow as pa
 import pytest
 
 from dlfd_ops.data.images import targets_of
-from dlfd_ops.data.manifest import Manifest, ManifestInfo, read_manifest, validate_manifest, write_manifest
+from dlfd_ops.data.manifest import Manifest, ManifestInfo, read_manifest, text_array, validate_manifest, write_manifest
 from dlfd_ops.digest import sha256_json
 from dlfd_ops.errors import BadInput
 
@@ -110,3 +111,12 @@ def test_several_labels_must_be_binary(tmp_path: Path) -> None:
         targets_of(manifest, ("young", "age_group"))
     with pytest.raises(BadInput, match="height"):
         targets_of(manifest, ("height",))
+
+
+def test_a_column_of_texts_is_one_array_however_pandas_holds_it() -> None:
+    """Also where it was put together of parts, or lost its type with its last row."""
+    column = pa.table({"x": pa.array(["a", "b"])}).to_pandas()
+    joined = pd.concat([column["x"], pd.Series(["c"], dtype=column["x"].dtype)])
+    assert text_array(joined).to_pylist() == ["a", "b", "c"]
+    emptied = text_array(column[:0].assign(x=[])["x"])
+    assert (emptied.to_pylist(), emptied.type) == ([], pa.large_string())

@@ -25,7 +25,7 @@ from dlfd_ops.workflows.certificate_check import check_certificate
 from dlfd_ops.workflows.certify import certify_request, certify_version
 from dlfd_ops.workflows.evidence import evidence_flaw
 from dlfd_ops.workflows.layout import Layout
-from tests.workflows.test_audit import NAME, PARAMS, evaluated, registered, repository
+from tests.workflows.audited import NAME, PARAMS, evaluated, registered, repository
 
 __all__ = ["evaluated", "registered", "repository"]
 
