@@ -173,6 +173,10 @@ def figure(rows: list[dict[str, Any]]) -> None:
         axis.plot([row["round"] for row in curve], [float(row[name]) for row in curve], marker="o", label="unlearned")
         axis.axhline(float(retrained[name]), linestyle="--", color="grey", label="retrained without all of them")
         axis.set(xlabel="round (0: the original)", title=title)
+    numbers = {name: [float(row[name]) for row in curve] for name in ("round", "mia_auc", "mia_auc_error")}
+    ends = zip(numbers["mia_auc"], numbers["mia_auc_error"], strict=True)
+    low, high = zip(*((auc - error, auc + error) for auc, error in ends), strict=True)
+    axes[1].fill_between(numbers["round"], low, high, alpha=0.15, label="± one standard error, by people")
     later = [row for row in curve if row["round"]]
     same = {"marker": ".", "color": "tab:red", "label": "original, on the same people"}
     axes[1].plot([row["round"] for row in later], [float(row["original_auc"]) for row in later], **same)
