@@ -105,7 +105,7 @@ class Champion:
         if known := self.serving.still_knows(version):
             raise CheckFailed(
                 f"a version must cover every fulfilled request to serve: version {version} of {self.model_name} "
-                f"still knows {len(known)}",
+                f"does not cover {len(known)}",
                 received=_some(known),
                 remedy=self._safe_remedy(),
             )
