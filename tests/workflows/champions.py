@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import shutil
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+
+import pytest
 
 from dlfd_ops.audit.certificates import Issuer, version_certificate
 from dlfd_ops.audit.certifying import SERVED_FILE, Registration, end_of, model_statement
@@ -18,6 +21,7 @@ from dlfd_ops.tracking.registry import Registry, registration_key
 from dlfd_ops.tracking.serving import served_model
 from dlfd_ops.tracking.store import Store, open_store
 from dlfd_ops.tracking.versions import read_version, record_certificate
+from dlfd_ops.workflows.promote import promote
 
 PARAMS: Params = load_params(Path(__file__).parents[2] / "params.yaml")
 NAME = PARAMS.register_.model_name
@@ -132,3 +136,34 @@ def _received(request_id: str) -> dict[str, str]:
         "due_at": "2026-11-05",
         "target": "subject",
     }
+
+
+@pytest.fixture(scope="module")
+def prepared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """The repository that every test gets a copy of."""
+    root = tmp_path_factory.mktemp("lineage")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.delenv("MLFLOW_TRACKING_URI", raising=False)
+        make_lineage(root)
+        yield root
+
+
+@pytest.fixture
+def lineage(prepared: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Lineage:
+    """Versions 1 (original), 2, 3 (candidate) and 4 (failed); nothing serves yet."""
+    monkeypatch.setenv("DLFD_ACTOR", "model-owner")
+    return Lineage(Path(shutil.copytree(prepared, tmp_path / "repository")))
+
+
+@pytest.fixture
+def redone(lineage: Lineage) -> Lineage:
+    """A further version 5 that covers what 3 does; 3, then 5 was promoted."""
+    lineage.add(5, [BEN], parent=2)
+    promote(PARAMS, lineage.root, version=3)
+    promote(PARAMS, lineage.root)
+    return lineage
+
+
+def head_of(lineage: Lineage, version: int) -> str:
+    """Return the head of the ledger that a version carries."""
+    return lineage.store.client.get_model_version(NAME, str(version)).tags["dlfd.ledger_head"]

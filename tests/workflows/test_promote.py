@@ -1,4 +1,4 @@
-"""Promotion and rollback on a real ledger and a real store: who may serve, told once, whatever goes wrong."""
+"""Promotion on a real ledger and a real store: who may serve, and who decides it."""
 
 from __future__ import annotations
 
@@ -8,60 +8,22 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
-from mlflow import MlflowClient
 
 from dlfd_ops.audit.keyring import SIGNING_KEY_FILE, Keyring
-from dlfd_ops.audit.ledger import Ledger
 from dlfd_ops.audit.signing import SigningKey
 from dlfd_ops.cli import main
-from dlfd_ops.deletion.erasure import INTENT_FILE
 from dlfd_ops.errors import BadInput, CheckFailed
-from dlfd_ops.workflows import champion
 from dlfd_ops.workflows.audit import report as write_report
 from dlfd_ops.workflows.audit_material import compare_parts
 from dlfd_ops.workflows.promote import promote
-from dlfd_ops.workflows.rollback import rollback
-from tests.workflows.champions import ANNA, BEN, CARL, FAILED, NAME, PARAMS, Lineage, make_lineage
+from tests.workflows.champions import ANNA, BEN, CARL, FAILED, NAME, PARAMS, Lineage, lineage, prepared, redone
 
-PROMOTE = """
-import sys
-from pathlib import Path
-from dlfd_ops.workflows.promote import promote
-from tests.workflows.champions import PARAMS
-promote(PARAMS, Path(sys.argv[1]), version=int(sys.argv[2]))
-"""
-
-
-@pytest.fixture(scope="module")
-def prepared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """The repository that every test gets a copy of."""
-    root = tmp_path_factory.mktemp("lineage")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.delenv("MLFLOW_TRACKING_URI", raising=False)
-        make_lineage(root)
-        yield root
-
-
-@pytest.fixture
-def lineage(prepared: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Lineage:
-    """Versions 1 (original), 2, 3 (candidate) and 4 (failed); nothing serves yet."""
-    monkeypatch.setenv("DLFD_ACTOR", "model-owner")
-    return Lineage(Path(shutil.copytree(prepared, tmp_path / "repository")))
-
-
-@pytest.fixture
-def redone(lineage: Lineage) -> Lineage:
-    """A further version 5 that covers what 3 does; 3, then 5 was promoted."""
-    lineage.add(5, [BEN], parent=2)
-    promote(PARAMS, lineage.root, version=3)
-    promote(PARAMS, lineage.root)
-    return lineage
+__all__ = ["lineage", "prepared", "redone"]
 
 
 def test_the_candidate_is_promoted_once(lineage: Lineage) -> None:
@@ -107,15 +69,6 @@ def test_a_verdict_that_nobody_certified_promotes_nothing(lineage: Lineage) -> N
     with pytest.raises(CheckFailed, match=r"certificate of version 4 .* must say what the ledger says"):
         promote(PARAMS, lineage.root)
     assert lineage.moves() == []
-
-
-def test_a_verdict_that_nobody_certified_is_not_rolled_back_to(redone: Lineage) -> None:
-    """Going back asks for no less than going forward."""
-    judged = next(e.data for e in reversed(redone.ledger.events()) if e.kind == "gated" and e.data["version"] == 3)
-    redone.ledger.append("gated", {**judged, "rules": []})
-    with pytest.raises(CheckFailed, match=r"certificate of version 3 .* must say what the ledger says"):
-        rollback(PARAMS, redone.root)
-    assert redone.aliases["champion"] == 5
 
 
 def test_a_signing_key_that_took_the_place_of_another_promotes_nothing(lineage: Lineage) -> None:
@@ -182,180 +135,6 @@ def test_nothing_forces_a_version_that_still_knows_somebody(lineage: Lineage, ve
     assert CARL not in str(caught.value)
 
 
-def test_a_rollback_to_a_version_that_still_knows_somebody_is_refused(lineage: Lineage) -> None:
-    """Exit status 1, the request and the newest safe version; the alias stays."""
-    promote(PARAMS, lineage.root)
-    with pytest.raises(CheckFailed, match=f"received {BEN}; the newest version that is safe is 3, which serves"):
-        rollback(PARAMS, lineage.root, to=2)
-    assert lineage.aliases["champion"] == 3
-    assert len(lineage.moves()) == 1
-
-
-def test_promoted_rolled_back_and_promoted_again_is_told_each_time(redone: Lineage) -> None:
-    """Back goes to the version that served before; the same decision taken again is another event."""
-    moved = rollback(PARAMS, redone.root)
-    assert (moved.version, moved.from_version) == (3, 5)
-    assert not rollback(PARAMS, redone.root, to=3).changed
-    promote(PARAMS, redone.root)
-    assert [(event.kind, event.data["from_version"], event.data["version"]) for event in redone.moves()] == [
-        ("promoted", None, 3),
-        ("promoted", 3, 5),
-        ("rolled_back", 5, 3),
-        ("promoted", 3, 5),
-    ]
-    assert compare_parts(redone.root)["registry"].findings == ()
-
-
-def test_there_must_be_something_to_go_back_to(lineage: Lineage) -> None:
-    """With nothing serving, with one version only, and forwards, there is no way back."""
-    with pytest.raises(CheckFailed, match="must have served before"):
-        rollback(PARAMS, lineage.root)
-    with pytest.raises(BadInput, match="must serve, to go back"):
-        rollback(PARAMS, lineage.root, to=2)
-    promote(PARAMS, lineage.root, version=3)
-    with pytest.raises(CheckFailed, match="must have served before"):
-        rollback(PARAMS, lineage.root)
-    with pytest.raises(BadInput, match="must lead to an earlier version"):
-        rollback(PARAMS, lineage.root, to=4)
-
-
-def test_nothing_moves_while_an_erasure_is_half_done(lineage: Lineage) -> None:
-    """The erasure would go on with the version that served when it began: neither command moves the alias."""
-    (lineage.root / INTENT_FILE).parent.mkdir(exist_ok=True)
-    (lineage.root / INTENT_FILE).touch()
-    for move in (_promote, _rollback):
-        with pytest.raises(BadInput, match="an erasure must be completed"):
-            move(lineage.root)
-
-
-def test_a_rollback_to_a_version_that_failed_is_refused(lineage: Lineage) -> None:
-    """It covers everybody, but it takes a person to let it serve again."""
-    lineage.add(5, [CARL], parent=3)
-    promote(PARAMS, lineage.root, version=4, reason="urgent")
-    promote(PARAMS, lineage.root, version=5)
-    with pytest.raises(CheckFailed, match="must pass its gate to serve again"):
-        rollback(PARAMS, lineage.root)
-
-
-def _promote(root: Path) -> None:
-    promote(PARAMS, root)
-
-
-def _rollback(root: Path) -> None:
-    rollback(PARAMS, root)
-
-
-@pytest.mark.parametrize("run", [_promote, _rollback])
-@pytest.mark.parametrize("place", ["point_champion", "read_aliases", "append", "record_head"])
-def test_interrupted_anywhere_the_second_run_completes_it(
-    redone: Lineage, monkeypatch: pytest.MonkeyPatch, place: str, run: Callable[[Path], None]
-) -> None:
-    """Before and after each write: one event, and registry and ledger agree."""
-    if run is _promote:
-        rollback(PARAMS, redone.root)
-    before = len(redone.moves())
-
-    def interrupt(*_: object, **__: object) -> None:
-        raise KeyboardInterrupt
-
-    with monkeypatch.context() as patch:
-        if place == "append":
-            patch.setattr(Ledger, "append", interrupt)
-        elif place == "read_aliases":  # the alias is set, and the look at it afterwards never ends
-            patch.setattr("dlfd_ops.tracking.aliases.read_aliases", interrupt)
-        else:
-            patch.setattr(champion, place, interrupt)
-        with pytest.raises(KeyboardInterrupt):
-            run(redone.root)
-    moved = redone.aliases["champion"]
-    if place in ("append", "read_aliases"):
-        assert compare_parts(redone.root)["registry"].findings != ()
-    run(redone.root)
-    (event,) = redone.moves()[before:]
-    assert event.data["version"] == redone.aliases["champion"]
-    assert event.data["from_version"] == ({3: 5, 5: 3}[event.data["version"]])
-    assert moved == event.data["version"] or place == "point_champion"
-    assert _head(redone, moved if place != "point_champion" else event.data["version"]) == event.hash
-    assert compare_parts(redone.root)["registry"].findings == ()
-
-
-def _head(lineage: Lineage, version: int) -> str:
-    return lineage.store.client.get_model_version(NAME, str(version)).tags["dlfd.ledger_head"]
-
-
-@pytest.mark.parametrize("registered_again", [False, True])
-def test_two_rollbacks_in_a_row_go_back_two_versions(redone: Lineage, *, registered_again: bool) -> None:
-    """The first one is complete, also where later events followed and the version carries the head of one of them."""
-    redone.add(6, [BEN], parent=2)
-    promote(PARAMS, redone.root)
-    assert rollback(PARAMS, redone.root).version == 5
-    redone.ledger.append("acknowledged", {"request_id": CARL})
-    if registered_again:
-        redone.store.client.set_model_version_tag(NAME, "5", "dlfd.ledger_head", redone.ledger.head())
-    assert rollback(PARAMS, redone.root).version == 3
-    with pytest.raises(CheckFailed, match="must have served before"):
-        rollback(PARAMS, redone.root)
-
-
-def test_a_rollback_is_completed_before_another_one_begins(redone: Lineage, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The store goes away at the last write, and the ledger grows before the command runs again; that tells nothing."""
-    redone.add(6, [BEN], parent=2)
-    promote(PARAMS, redone.root)
-
-    def gone(*_: object) -> None:
-        raise BadInput("the store must answer", received="nothing", remedy="start it")
-
-    with monkeypatch.context() as patch:
-        patch.setattr(champion, "record_head", gone)
-        with pytest.raises(BadInput, match="must answer"):
-            rollback(PARAMS, redone.root)
-    told = redone.moves()[-1]
-    redone.ledger.append("acknowledged", {"request_id": CARL})
-    completed = rollback(PARAMS, redone.root)
-    assert (completed.version, completed.from_version, completed.changed) == (5, 6, False)
-    assert (redone.aliases["champion"], redone.moves()[-1], _head(redone, 5)) == (5, told, told.hash)
-    assert rollback(PARAMS, redone.root).version == 3
-
-
-def test_a_later_head_is_not_replaced_by_an_earlier_one(lineage: Lineage) -> None:
-    """A version that was registered again since its promotion keeps the newer checkpoint."""
-    promote(PARAMS, lineage.root)
-    lineage.ledger.append("acknowledged", {"request_id": CARL})
-    lineage.store.client.set_model_version_tag(NAME, "3", "dlfd.ledger_head", lineage.ledger.head())
-    promote(PARAMS, lineage.root)
-    assert _head(lineage, 3) == lineage.ledger.head()
-
-
-def test_the_loser_of_a_race_on_a_server_is_told(lineage: Lineage, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Another machine sets the alias just after us: we look again, say so, and the ledger tells nothing of us."""
-    lineage.add(5, [BEN], parent=2)
-    ours = MlflowClient.set_registered_model_alias
-
-    def overtaken(client: MlflowClient, name: str, alias: str, version: str) -> None:
-        ours(client, name, alias, version)
-        ours(client, name, alias, "3")
-
-    with monkeypatch.context() as patch:
-        patch.setattr(MlflowClient, "set_registered_model_alias", overtaken)
-        with pytest.raises(CheckFailed, match="received version 3, as somebody else moved it"):
-            promote(PARAMS, lineage.root, version=5)
-    assert lineage.moves() == []
-
-
-@pytest.mark.slow
-def test_two_at_once_on_one_machine_make_one_event(lineage: Lineage) -> None:
-    """One waits for the other, then finds nothing to do."""
-    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
-    arguments = [sys.executable, "-c", PROMOTE, str(lineage.root), "3"]
-    running = [subprocess.Popen(arguments, env=environment) for _ in range(2)]
-    try:
-        assert [process.wait(timeout=300) for process in running] == [0, 0]
-    finally:
-        for process in running:
-            process.kill()
-    assert [event.data["version"] for event in lineage.moves()] == [3]
-
-
 def test_a_promotion_around_the_gate_is_found(lineage: Lineage) -> None:
     """The alias moved by hand, to a version or away, and a candidate that is none."""
     lineage.point("champion", 4)
@@ -373,18 +152,6 @@ def test_a_promotion_around_the_gate_is_found(lineage: Lineage) -> None:
 
 def _findings(lineage: Lineage) -> list[tuple[str, str, str]]:
     return [(found.what, found.expected, found.found) for found in compare_parts(lineage.root)["registry"].findings]
-
-
-def test_a_rollback_does_not_guess_where_registry_and_ledger_differ(lineage: Lineage) -> None:
-    """Somebody moved the alias by hand: the version must be named."""
-    lineage.add(5, [BEN], parent=2)
-    lineage.add(6, [BEN], parent=2)
-    for version in (3, 5):
-        promote(PARAMS, lineage.root, version=version)
-    lineage.point("champion", 6)
-    with pytest.raises(CheckFailed, match="version 6 in the registry, version 5 in the ledger"):
-        rollback(PARAMS, lineage.root)
-    assert rollback(PARAMS, lineage.root, to=3).from_version == 6
 
 
 def test_a_version_that_was_tampered_with_is_refused(lineage: Lineage) -> None:
