@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -16,6 +17,7 @@ from dlfd_ops.audit.keyring import Keyring
 from dlfd_ops.audit.ledger import Ledger
 from dlfd_ops.cli import main
 from dlfd_ops.data.identity import load_key
+from dlfd_ops.deletion.erasure import Plan
 
 FILED = ["request", "add", "--subject", "Jane Doe", "--received", "2026-01-31"]
 
@@ -117,6 +119,14 @@ def test_the_key_is_shown_by_its_id_only(repository: Path) -> None:
     assert run("key", "show").exit_code == 2
 
 
+def test_a_key_may_be_made_before_anybody_asks(repository: Path) -> None:
+    """Data can be prepared then; asked again, and by the first request, it is the same one."""
+    made = json.loads(run("key", "create", "--json").stdout)["key_id"]
+    assert (repository / "deletion/key_id.txt").read_text().strip() == made
+    assert made in run("key", "create").stdout
+    assert json.loads(run("key", "show", "--json").stdout)["key_id"] == made
+
+
 def test_only_the_signing_key_is_rotated(repository: Path) -> None:
     """Before the first signature there is nothing to replace; after it the pseudonyms stay what they were."""
     assert run("key", "rotate").exit_code == 2
@@ -167,3 +177,20 @@ def test_a_folder_that_cannot_be_written_is_one_line(repository: Path) -> None:
     Path("audit").write_text("in the way")
     result = run(*FILED)
     assert (result.exit_code, len(result.stderr.splitlines())) == (2, 1)
+
+
+def test_a_reviewed_plan_is_believed_as_it_reads(repository: Path) -> None:
+    """What was read through must be what the digest in the file is of; erasing makes no key where there is none."""
+    shutil.copy(Path(__file__).parents[1] / "params.yaml", repository)
+    item = {"object": "a" * 64, "kind": "photo", "store": "raw data", "outcome": "remove", "ground": ""}
+    around = {"key_id": "0" * 16, "request_ids": [], "unreadable_revisions": [], "not_reached": []}
+    plan = Plan.model_validate_json(json.dumps({**around, "items": [item]}))
+    document = {**plan.model_dump(mode="json"), "plan_digest": plan.digest()}
+    for written, said in (
+        (document, "secret key"),
+        (document | {"items": []}, "must be the plan that its digest is of"),
+    ):
+        Path("plan.json").write_text(json.dumps(written))
+        done = run("erase", "run", "--yes", "--plan", "plan.json")
+        assert (done.exit_code, said in done.stderr) == (2, True)
+    assert not (repository / ".dlfd/key").exists()

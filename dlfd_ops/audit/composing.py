@@ -10,7 +10,7 @@ from datetime import date
 from dlfd_ops.audit.chain import GENESIS, Event
 from dlfd_ops.audit.dossier import Dossier, RequestRow, dossier
 from dlfd_ops.audit.erasures import erasure_rows
-from dlfd_ops.audit.evidence import VersionEvidence, version_in_use, versions, weights_gone
+from dlfd_ops.audit.evidence import VersionEvidence, trained_requests, version_in_use, versions, weights_gone
 from dlfd_ops.audit.facts import Evaluated, Receipt, Resolved, check_facts, facts
 from dlfd_ops.audit.figures import Losses, loss_figure
 from dlfd_ops.audit.findings import Verification
@@ -127,7 +127,7 @@ def dossiers(material: Material, rows: Sequence[RequestRow], nodes: Sequence[Ver
         nodes: every version, see :func:`version_nodes`.
     """
     concerned = histories(material.events)
-    nothing = Photos(train=0, other=0)
+    nothing, trained = Photos(train=0, other=0), trained_requests(versions(material.events))
     erased = erasure_rows(material.events, material.receipts)
     return tuple(
         dossier(
@@ -135,6 +135,7 @@ def dossiers(material: Material, rows: Sequence[RequestRow], nodes: Sequence[Ver
             nodes=nodes,
             history=timeline(concerned.get(row.request_id, ())),
             photos=None if material.photos is None else material.photos.get(row.request_id, nothing),
+            trained=trained.get(row.request_id),
             raw_path=printable(material.raw_path),
             erasures=erased,
         )
@@ -217,10 +218,12 @@ def _agreement(part: str, outcome: Verification) -> Agreement:
 
 
 def _data_version(material: Material) -> DataVersion:
-    resolved = facts(material.events, "resolved", Resolved)
+    resolved = [fact for _, fact in facts(material.events, "resolved", Resolved)]
+    newest = resolved[-1] if resolved else None
     return DataVersion(
         dataset=material.dataset,
-        manifest_digest=printable(resolved[-1][1].manifest_digest) if resolved else None,
+        manifest_digest=printable(newest.manifest_digest) if newest else None,
+        trained_on_digest=printable(newest.trained_on_digest) if newest and newest.trained_on_digest else None,
         raw_path=printable(material.raw_path),
         raw_digest=printable(material.raw_digest) if material.raw_digest else None,
     )

@@ -84,7 +84,7 @@ class Dossier(_Model):
         forgot: every version that has forgotten them.
         attack_auc: of the membership attack, on the version that answers the request; None before.
         gate: whether the gate passed that version; None before.
-        gone: their photos that the data no longer had, so that this version still knows them.
+        gone: their photos that the data no longer had, so that the newest version that forgot them still knows them.
         erasures: what was erased of their data, the oldest first.
         stores: where their data lie.
         history: the events that concern the request, the oldest first.
@@ -108,6 +108,7 @@ def dossier(
     nodes: Sequence[VersionNode],
     history: Iterable[Entry],
     photos: Photos | None,
+    trained: bool | None,
     raw_path: str,
     erasures: Iterable[ErasureRow] = (),
 ) -> Dossier:
@@ -118,11 +119,12 @@ def dossier(
         nodes: every version.
         history: the events that concern it.
         photos: its photos in the prepared data; None where there is no prepared data.
+        trained: whether photos of it were trained on, as the ledger tells; None where it does not.
         raw_path: where the raw data lies.
         erasures: every erasure.
     """
     mine = tuple(erasure for erasure in erasures if request.request_id in erasure.request_ids)
-    learned = _learned(request, photos)
+    learned = _learned(request, photos, trained, erased=bool(mine))
     has_forgotten = forgetting(nodes, (request.request_id,))
     forgot = tuple(node for node, answer in zip(nodes, has_forgotten, strict=True) if answer)
     knew = tuple(node for node, answer in zip(nodes, has_forgotten, strict=True) if not answer and learned is not False)
@@ -134,20 +136,25 @@ def dossier(
         forgot=tuple(map(_ref, forgot)),
         attack_auc=answer.attack_auc if answer else None,
         gate=answer.gate if answer else None,
-        gone=answer.gone.get(request.request_id, 0) if answer else 0,
+        gone=forgot[-1].gone.get(request.request_id, 0) if forgot else 0,
         erasures=mine,
         stores=store_rows(photos, knew, raw_path, mine),
         history=tuple(history),
     )
 
 
-def _learned(request: RequestRow, photos: Photos | None) -> bool | None:
-    """Say whether they were trained on: the forget list knows, else the prepared data, while their photos are there."""
+def _learned(request: RequestRow, photos: Photos | None, trained: bool | None, *, erased: bool) -> bool | None:
+    """Say whether they were trained on: the forget list knows, else the ledger, else data and record of the training.
+
+    An erasure takes them out of both.
+    """
     if request.samples is not None:
         return request.samples > 0
-    if photos is None or photos.train + photos.other == 0:
-        return None
-    return photos.train > 0
+    if trained is not None or photos is None:
+        return trained
+    if photos.train or photos.gone:
+        return True
+    return False if photos.other or (photos.gone == 0 and not erased) else None
 
 
 def _answers(node: VersionNode, request: RequestRow) -> bool:
@@ -164,7 +171,7 @@ def _ref(node: VersionNode) -> VersionRef:
     )
 
 
-ImageVerdict = Literal["forgotten", "asked", "suppressed", "in the data", "in the model", "unknown"]
+ImageVerdict = Literal["forgotten", "perhaps known", "asked", "suppressed", "in the data", "in the model", "unknown"]
 
 
 class ImageAnswer(_Model):
@@ -172,12 +179,13 @@ class ImageAnswer(_Model):
 
     Attributes:
         sample_id: the keyed hash.
-        verdict: "forgotten" (a fulfilled request covers it), "asked" (a request covers it that is not fulfilled),
+        verdict: "forgotten" (a fulfilled request covers it), "perhaps known" (so it does, but photos of that request
+            were gone when it was fulfilled, and this one is not there), "asked" (an open request covers it),
             "suppressed" (it stands on the suppression list, and no request here explains it), "in the data" (nobody
             asked), "in the model" (nobody asked, and the data no longer have it, but the original was trained on it),
             "unknown" (these bytes are not in the data, and were never asked about).
         split: of the data as the original knows them that it is in; None when it is not in them.
-        trained: whether the original was trained on it.
+        trained: whether the original was trained on it; None where that is erased with it.
         suppressed: whether it stands on the suppression list.
         requests: the requests that cover it.
         forgot: every version that has forgotten it.
@@ -186,7 +194,7 @@ class ImageAnswer(_Model):
     sample_id: str
     verdict: ImageVerdict
     split: str | None
-    trained: bool
+    trained: bool | None
     suppressed: bool
     requests: tuple[RequestRow, ...]
     forgot: tuple[VersionRef, ...]
@@ -196,7 +204,7 @@ def image_answer(
     sample_id: str,
     *,
     split: str | None,
-    trained: bool,
+    trained: bool | None,
     suppressed: bool,
     covering: Iterable[str],
     requests: Mapping[str, RequestRow],
@@ -218,7 +226,8 @@ def image_answer(
     open_ = any(request.status not in ("refused", "withdrawn") for request in asked)
     verdict: ImageVerdict = "in the data" if split is not None else "in the model" if trained else "unknown"
     if fulfilled:
-        verdict = "forgotten"
+        lost = trained and split is None and any(fulfilled.intersection(node.gone) for node in nodes)
+        verdict = "perhaps known" if lost else "forgotten"
     elif open_:
         verdict = "asked"
     elif suppressed:

@@ -18,6 +18,7 @@ from dlfd_ops.audit.facts import (
     facts,
     read,
 )
+from dlfd_ops.evaluation.forgotten import requests_measured
 
 
 @dataclass(frozen=True)
@@ -130,6 +131,20 @@ def _measurements(events: Sequence[Event]) -> dict[tuple[str, str | None], Evalu
     for _, fact in facts(events, "evaluated", Evaluated):
         found[fact.weights_digest, fact.forget_list_digest] = found[fact.weights_digest, None] = fact
     return found
+
+
+def trained_requests(registered: Sequence[VersionEvidence]) -> dict[str, bool]:
+    """Return whether photos of a request were trained on, by request, as far as the evaluations of versions tell.
+
+    A request has numbers of its own where its training photos were measured, and none where there were none.
+    """
+    known: dict[str, bool] = {}
+    for version in registered:
+        measured = requests_measured(version.evaluated.metrics) if version.evaluated else frozenset()
+        if measured and version.resolved:
+            for request_id in version.resolved.request_ids:
+                known[request_id] = known.get(request_id, False) or request_id in measured
+    return known
 
 
 def weights_gone(events: Sequence[Event]) -> dict[str, str]:

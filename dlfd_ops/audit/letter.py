@@ -7,6 +7,7 @@ and address when it sends it.
 from __future__ import annotations
 
 import textwrap
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -16,7 +17,7 @@ from dlfd_ops.audit.statement import Erasure, RequestCertificate, RequestStateme
 from dlfd_ops.audit.timeline import count
 from dlfd_ops.deletion.deadlines import POLICIES
 from dlfd_ops.deletion.erasure import FOREIGN, IN_USE, OUTSIDE, RESIDUE, SHARED, TRACKED
-from dlfd_ops.evaluation.forgotten import gone_photos
+from dlfd_ops.evaluation.forgotten import gone_photos, requests_measured
 
 _POLICY_GROUNDS = {
     "legal_obligation": "the law obliges us to keep some older items",
@@ -118,7 +119,7 @@ def _trained(said: RequestCertificate) -> bool | None:
 
     A request's own numbers are measured on its training photos, so a request without one has none.
     """
-    measured = {name.split(".")[1] for name in said.metrics if name.startswith("forgotten.")}
+    measured = requests_measured(said.metrics)
     return said.request.request_id in measured if measured else None
 
 
@@ -201,21 +202,42 @@ def _erased(said: RequestCertificate) -> _Section:
                 "and none is recorded for this request yet. You will get a new letter when it is.",
             ),
         )
-    kept = dict.fromkeys(_why(one.ground) for erasure in said.erasures for one in erasure.kept)
-    told = (*map(_deletion, said.erasures), *(f"We did not delete everything: {why}." for why in kept))
+    kept = dict.fromkeys(_why(one.ground) for erasure in _keeping(said.erasures) for one in erasure.kept)
+    first, *later = said.erasures
+    more = (_later(erasure) for erasure in later if erasure.removed)
+    told = (_deletion(first), *more, *(f"We did not delete everything: {why}." for why in kept))
     left = tuple(dict.fromkeys(place for erasure in said.erasures for place in erasure.not_reached))
     if not left:
         return _Section(heading, (*told, "We know of no place that we could not reach."))
     return _Section(heading, (*told, "We could not reach the following places, where copies may remain:"), left)
 
 
+def _keeping(erasures: Sequence[Erasure]) -> list[Erasure]:
+    """Return those that left something which no later one has removed: what the newest says of a store holds."""
+    newest = {store.store: erasure for erasure in erasures for store in erasure.stores}
+    return [
+        erasure
+        for erasure in erasures
+        if any(store.kept and newest[store.store] is erasure for store in erasure.stores)
+    ]
+
+
 def _deletion(erasure: Erasure) -> str:
-    others = erasure.requests - 1
-    together = f" This was done together with {count(others, 'other request')}:" if others else " These were"
     return (
-        f"On {_day(erasure.at)} we deleted the photos, and what had been made from them, from every store that we can "
-        f"reach.{together} {count(erasure.removed, 'stored item')} in all, copies and older models among them."
+        f"On {_day(erasure.at)} we deleted the photos, and what had been made from them, from the stores that we can "
+        f"reach: {_removed(erasure)}."
     )
+
+
+def _later(erasure: Erasure) -> str:
+    stores = ", ".join(store.store for store in erasure.stores if store.removed)
+    return f"On {_day(erasure.at)} we deleted more ({stores}): {_removed(erasure)}."
+
+
+def _removed(erasure: Erasure) -> str:
+    others = erasure.requests - 1
+    together = f", for this and {count(others, 'other request')} together" if others else ""
+    return f"{count(erasure.removed, 'stored item')} in all{together}"
 
 
 def _why(ground: str) -> str:

@@ -27,7 +27,7 @@ class VersionNode(BaseModel):
     """One version in the lineage; None where the ledger does not say.
 
     Attributes:
-        role: "original" (trained on everything) or "unlearned".
+        role: "original" (trained) or "unlearned".
         model_name: registered model.
         version: number in MLflow; None for an original that the receipt does not name.
         place: where it is now.
@@ -36,7 +36,8 @@ class VersionNode(BaseModel):
         weights_digest: SHA-256 of its weight file.
         parent_weights_digest: SHA-256 of the weights that it was unlearned from.
         parent: index of its parent in the lineage; None for an original.
-        forgets: ids of the requests that it has forgotten and its parent had not, sorted; see :func:`forgotten`.
+        forgets: ids of the requests that it has forgotten and its parent had not, sorted; see :func:`forgotten`. Of an
+            original, those whose data were gone when it was trained: it never knew them.
         samples: training photos on its forget list.
         forget_list_digest: digest of that list.
         method: unlearning method.
@@ -100,7 +101,7 @@ def lineage(
         parent = evidence.unlearned.parent_weights_digest if evidence.unlearned else None
         if parent is not None and parent not in by_weights:
             by_weights[parent] = len(nodes)
-            nodes.append(_original(evidence.registered.model_name, parent))
+            nodes.append(_original(evidence, parent))
         nodes.append(_version(evidence, nodes, by_weights.get(parent) if parent else None, places))
         by_weights[evidence.registered.weights_digest] = len(nodes) - 1
     if receipt is not None and receipt.weights_digest in by_weights:
@@ -139,13 +140,16 @@ def ancestors(nodes: Sequence[VersionNode], node: VersionNode) -> Iterator[Versi
         yield node
 
 
-def _original(model_name: str, weights: str) -> VersionNode:
+def _original(made: VersionEvidence, weights: str) -> VersionNode:
+    """Return the original that a version was made from: what that covers and was not on its list, it never knew."""
+    listed = made.resolved.request_ids if made.resolved else made.registered.request_ids
     return VersionNode(
         role="original",
-        model_name=printable(model_name),
+        model_name=printable(made.registered.model_name),
         version=None,
         place="registered",
         weights_digest=printable(weights),
+        forgets=tuple(sorted(map(printable, {*made.registered.request_ids}.difference(listed)))),
     )
 
 

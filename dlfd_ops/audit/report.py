@@ -93,17 +93,20 @@ class Summary(_Model):
 
 
 class DataVersion(_Model):
-    """The data that the models were made from, before anything was forgotten.
+    """The data that the newest requests were resolved in, and what of it the original knows.
 
     Attributes:
         dataset: name of the data set.
         manifest_digest: digest of the manifest that the requests were resolved in; None before that.
+        trained_on_digest: digest of the record of what the original was trained on, as the ledger has it; None where
+            it does not.
         raw_path: where the raw data lies, as the pipeline names it.
         raw_digest: DVC's digest of the raw data; None when DVC does not record one.
     """
 
     dataset: str
     manifest_digest: str | None
+    trained_on_digest: str | None
     raw_path: str
     raw_digest: str | None
 
@@ -117,7 +120,7 @@ class Report(_Model):
         summary: where things stand.
         requests: every request, in order of receipt.
         details: everything about single requests: those still open, then the newest, as many as fit.
-        data: the data before.
+        data: the data that the newest requests were resolved in.
         lineage: the originals and every registered version; a parent stands before its children.
         promotions: every promotion and rollback, the oldest first.
         erasures: every erasure of stored data, the oldest first.

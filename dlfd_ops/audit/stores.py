@@ -28,20 +28,28 @@ class StoreRow(_Model):
 
     Attributes:
         store: the place, in plain words.
-        state: "holds" (it does), "may hold" (nobody looked, or nobody can), "erased" (it did).
+        state: "holds" (it does), "may hold" (nobody looked, or nobody can), "erased" (it did), "nothing" (it does not,
+            and no receipt says that it did).
         detail: what, and how we know.
     """
 
     store: str
-    state: Literal["holds", "may hold", "erased"]
+    state: Literal["holds", "may hold", "erased", "nothing"]
     detail: str
 
 
 class Photos(_Model):
-    """A request's photos in the prepared data as it stands: those trained on, and the others."""
+    """A request's photos.
+
+    Attributes:
+        train: in the prepared data as it stands, and trained on.
+        other: there, and not trained on.
+        gone: not there any more, and trained on; None where nothing tells what was trained on.
+    """
 
     train: int
     other: int
+    gone: int | None = None
 
 
 def store_rows(
@@ -87,7 +95,7 @@ def _data_row(
         return StoreRow(store=store, state="holds", detail=detail)
     if erased is not None:
         return _erased_row(store, *erased)
-    return StoreRow(store=store, state="erased" if sure and number == 0 else "may hold", detail=detail)
+    return StoreRow(store=store, state="nothing" if sure and number == 0 else "may hold", detail=detail)
 
 
 def _raw_detail(number: int | None) -> str:

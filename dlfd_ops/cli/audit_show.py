@@ -25,6 +25,8 @@ LAST_EVENTS = 20
 """Events of the timeline that the terminal shows; JSON and the page have more."""
 _VERDICTS = {
     "forgotten": "forgotten: a fulfilled request covers it",
+    "perhaps known": "perhaps still known: a fulfilled request covers it, but photos of it were gone before they could "
+    "be forgotten",
     "asked": "asked to be forgotten, and not fulfilled yet",
     "suppressed": "on the suppression list; no request here explains it",
     "in the data": "in the data, and nobody asked to forget it",
@@ -32,6 +34,7 @@ _VERDICTS = {
     "unknown": "unknown: these very bytes are not in the data and were never asked about; a resized or re-saved copy "
     "is another file",
 }
+_TRAINED = {True: "yes", False: "no", None: "not recorded, or not any more"}
 _SPLITS = {LATER: "set aside: not trained on, and no stranger's"}
 
 
@@ -88,7 +91,7 @@ def _request_lines(dossier: Dossier) -> list[str]:
         request.request_id,
         *_deadline_lines(request),
         f"  knew them     {_versions(dossier.knew)}{learned[dossier.learned]}",
-        f"  forgot them   {_versions(dossier.forgot)}",
+        f"  not known to  {_versions(dossier.forgot)}",
         f"  evidence      {_evidence(dossier)}",
         "  their data",
         *(f"    {row.state:<9} {row.store}: {row.detail}" for row in dossier.stores),
@@ -114,7 +117,7 @@ def _evidence(dossier: Dossier) -> str:
     if dossier.gate is None:
         return "none yet: no version has come before the gate"
     attack = "" if dossier.attack_auc is None else f"; attack AUC {dossier.attack_auc:.3f}, 0.5 is a coin toss"
-    gone = f"; {dossier.gone} of their photos were gone, and it still knows them" if dossier.gone else ""
+    gone = f"; could not forget {dossier.gone} of theirs, which were gone" if dossier.gone else ""
     return f"the gate {'passed' if dossier.gate else 'failed'}{attack}{gone}"
 
 
@@ -134,12 +137,15 @@ def _version_lines(found: VersionAnswer) -> list[str]:
         *(f"    {request_id}" for request_id in found.forgotten),
         "  lineage, back to the original",
     ]
-    return lines + [f"    {_lineage_line(one)}" for one in found.lineage]
+    lines += [f"    {_lineage_line(one)}" for one in found.lineage]
+    gone = [f"    {photos} of {request_id}" for request_id, photos in sorted(node.gone.items())]
+    return lines + (["  could not forget photos that were gone", *gone] if gone else [])
 
 
 def _lineage_line(node: VersionNode) -> str:
     if node.role == "original":
-        return f"{node.name:<14} {node.place:<10} the original, trained on everybody"
+        trained = f"without those of {len(node.forgets)} requests" if node.forgets else "on everybody"
+        return f"{node.name:<14} {node.place:<10} an original, trained {trained}"
     made = f"{node.registered_at[:10]}  {node.method or 'unknown method'}" if node.registered_at else ""
     return f"{node.name:<14} {node.place:<10} {made}, {len(node.forgets)} requests more than its parent"
 
@@ -149,7 +155,7 @@ def _image_lines(answer: ImageAnswer) -> list[str]:
         _VERDICTS[answer.verdict],
         f"  keyed hash    {answer.sample_id}",
         f"  in the data   {f'yes, {_SPLITS.get(answer.split, answer.split)}' if answer.split else 'no'}",
-        f"  trained on    {'yes' if answer.trained else 'no'}",
+        f"  trained on    {_TRAINED[answer.trained]}",
         f"  suppressed    {'yes' if answer.suppressed else 'no'}",
         f"  forgotten by  {_versions(answer.forgot)}",
     ]

@@ -125,12 +125,23 @@ def _digest(reviewed: str) -> str:
     """Return the digest that was given, or that of the plan in a file."""
     if len(reviewed) == _DIGEST_DIGITS and set(reviewed) <= set("0123456789abcdef"):
         return reviewed
+    from dlfd_ops.deletion.erasure import Plan
+
     content = read_bounded(Path(reviewed), max_bytes=MAX_PLAN_BYTES, what="the reviewed plan")
     try:
-        return str(json.loads(content)["plan_digest"])
+        document = json.loads(content)
+        stated = str(document["plan_digest"])
+        found = Plan.model_validate_json(json.dumps({name: document[name] for name in Plan.model_fields}))
     except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise BadInput(
             "--plan must name a file of `dlfd-ops erase plan --json`, or give the plan's digest",
             received="something else",
             remedy="make it with: dlfd-ops erase plan --json > plan.json",
         ) from error
+    if found.digest() != stated:  # what was read through may be another list than the one that the digest is of
+        raise BadInput(
+            f"{reviewed} must be the plan that its digest is of",
+            received=f"plan {found.digest()[:16]}..., stated {stated[:16]:.16}...",
+            remedy="make it again with: dlfd-ops erase plan --json > plan.json",
+        )
+    return stated

@@ -11,7 +11,15 @@ import click
 from dlfd_ops.audit.keyring import PUBLIC_KEYS, Keyring
 from dlfd_ops.audit.ledger import LEDGER_FILE, Ledger
 from dlfd_ops.cli.output import echo_json, json_option
-from dlfd_ops.data.identity import KEY_ENVIRONMENT, KEY_FILE, KEY_ID_FILE, check_key_id, load_key, read_key_id
+from dlfd_ops.data.identity import (
+    KEY_ENVIRONMENT,
+    KEY_FILE,
+    KEY_ID_FILE,
+    check_key_id,
+    load_key,
+    project_key,
+    read_key_id,
+)
 
 
 @click.group()
@@ -45,6 +53,20 @@ def show(as_json: bool) -> None:
     click.echo(f"  key id  {current or 'none yet: the evaluate stage makes it'}")
     click.echo(f"  source  {keyring.source}")
     click.echo(f"  public  {len(public_keys)} in {PUBLIC_KEYS}")
+
+
+@key.command()
+@json_option
+def create(as_json: bool) -> None:
+    """Make the secret key of the pseudonyms and publish its id, where there is none yet.
+
+    The first request does so as well; a team that prepares data and trains before anybody asks runs this.
+    """
+    made = project_key()
+    if as_json:
+        echo_json({"key_id": made.key_id})
+        return
+    click.echo(f"secret key {made.key_id}, published in {KEY_ID_FILE}; back up the key (docs/requests.md)")
 
 
 @key.command()

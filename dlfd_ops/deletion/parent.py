@@ -40,6 +40,8 @@ class Parent(BaseModel):
         covers: ids of the requests that the parent has forgotten already, sorted; of an original, of those whose data
             were gone when it was trained.
         excluded: ids of the requests that were withdrawn or refused, sorted.
+        accuracy_drop: share of right decisions on test that it has lost against the original, as its gate held it;
+            ``None`` for the original itself, and where the ledger or an older pin does not tell.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -51,6 +53,7 @@ class Parent(BaseModel):
     unlearnings: Annotated[int, Field(ge=0)] = 0
     covers: tuple[RequestId, ...] = ()
     excluded: tuple[RequestId, ...] = ()
+    accuracy_drop: Annotated[float, Field(ge=-1, le=1)] | None = None
 
     @model_validator(mode="after")
     def _sorted(self) -> Self:

@@ -13,6 +13,9 @@ from numpy.typing import NDArray
 
 from dlfd_ops.evaluation.membership import Losses, auc_standard_error
 
+FEWEST_PEOPLE = 10
+"""People with several photos from whom it is read how alike a person's photos are; of fewer it would be a guess."""
+
 
 def intraclass_correlation(values: NDArray[np.floating], subjects: Sequence[str]) -> float | None:
     """Return how alike the values of one person are, 0 (as those of strangers) to 1 (all the same).
@@ -25,12 +28,12 @@ def intraclass_correlation(values: NDArray[np.floating], subjects: Sequence[str]
         subjects: (N,) whose photo it is.
 
     Returns:
-        ``None`` where the values can't tell: nobody has two photos, there is one person, or all values are one.
+        ``None`` where the values can't tell: fewer than :data:`FEWEST_PEOPLE` have two photos, or all values are one.
     """
     person = _places(subjects)
     photos = np.bincount(person)
     people, total = len(photos), len(person)
-    if people < 2 or people == total:
+    if np.count_nonzero(photos > 1) < FEWEST_PEOPLE:
         return None
     means = np.bincount(person, weights=values) / photos
     between = float(photos @ (means - np.mean(values)) ** 2) / (people - 1)

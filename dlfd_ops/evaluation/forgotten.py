@@ -101,7 +101,7 @@ def gone_photos(metrics: Mapping[str, float | None]) -> dict[str, int]:
     return {
         name.removeprefix(PREFIX).removesuffix(ending): int(value)
         for name, value in metrics.items()
-        if name.startswith(PREFIX) and name.endswith(ending) and value
+        if name.startswith(PREFIX) and name.endswith(ending) and value and math.isfinite(value)
     }
 
 
@@ -128,6 +128,11 @@ def from_metrics(metrics: Mapping[str, float | None], version: int) -> dict[str,
     return _validated({one: {"version": version, **values} for one, values in found.items()}, "the ledger's evidence")
 
 
+def requests_measured(metrics: Mapping[str, float | None]) -> frozenset[str]:
+    """Return the requests that flat numbers hold evidence of; those without a training photo have none."""
+    return frozenset(name.removeprefix(PREFIX).split(".", 1)[0] for name in metrics if name.startswith(PREFIX))
+
+
 def write_forgotten(evidence: Mapping[str, RequestEvidence], path: Path) -> None:
     """Write the evidence by request, in one rename."""
     content = {request_id: _fields(one) for request_id, one in evidence.items()}
@@ -150,7 +155,7 @@ def _fields(evidence: RequestEvidence) -> dict[str, Any]:
 def _validated(value: Mapping[str, Any], where: str) -> dict[str, RequestEvidence]:
     try:
         return {request_id: _parse(value[request_id]) for request_id in sorted(value)}
-    except (TypeError, ValueError, AttributeError) as error:
+    except (TypeError, ValueError, AttributeError, OverflowError) as error:
         raise BadInput(
             f"{where} must state what was measured of each request",
             received=type(error).__name__,
@@ -169,6 +174,7 @@ def _parse(fields: Mapping[str, Any]) -> RequestEvidence:
         }
     )
     numbers = (evidence.accuracy, evidence.loss, evidence.mia_auc)
-    if evidence.images < 1 or (evidence.gone or 1) < 1 or not all(math.isfinite(number) for number in numbers):
+    counts_hold = min(evidence.images, 1 if evidence.gone is None else evidence.gone) >= 1
+    if not (counts_hold and all(map(math.isfinite, numbers))):
         raise ValueError("a number is missing or out of its range")
     return evidence

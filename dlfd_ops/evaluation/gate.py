@@ -72,9 +72,9 @@ def decide(metrics: Metrics, facts: Facts, policy: Policy) -> Decision:
     """Hold metrics and facts against the policy. Fails closed: a rule whose metric is missing or not finite fails.
 
     Args:
-        metrics: flat names, as ``dvc metrics show`` prints them: ``unlearned.accuracy``, ``original.accuracy``,
-            ``unlearned.nomus``, ``unlearned.mia_auc`` and ``unlearned.mia_auc_error``, the latter two of ``retrained``
-            as well where a model was retrained, ``newest.mia_auc`` and its error where requests were forgotten before,
+        metrics: flat names, as ``dvc metrics show`` prints them: those of :func:`accuracy_drop`,
+            ``unlearned.nomus``, ``unlearned.mia_auc`` and ``unlearned.mia_auc_error``, ``retrained.mia_auc``
+            where a model was retrained, ``newest.mia_auc`` and its error where requests were forgotten before,
             ``calibrated_auc`` of both where reference models were trained.
         facts: what the numbers do not say.
         policy: the limits; a null limit switches its rule off.
@@ -100,8 +100,20 @@ def _limit(policy: Policy, rule: str) -> float | None:
             return limit
 
 
+def accuracy_drop(metrics: Metrics) -> float:
+    """Return the share of right decisions on test that the unlearned model has lost against the original.
+
+    Where the original can't be measured on the test photos of today (``parent.accuracy_drop`` is there): what the
+    parent had lost, and what is lost against the parent, which is measured on them. NaN where a number is missing.
+    """
+    now = _metric(metrics, "unlearned.accuracy")
+    if "parent.accuracy_drop" in metrics:
+        return metrics["parent.accuracy_drop"] + _metric(metrics, "parent.accuracy") - now
+    return _metric(metrics, "original.accuracy") - now
+
+
 def _accuracy_drop(metrics: Metrics, _: Facts) -> float:
-    return _metric(metrics, "original.accuracy") - _metric(metrics, "unlearned.accuracy")
+    return accuracy_drop(metrics)
 
 
 def _auc_excess(metrics: Metrics, _: Facts) -> float:
@@ -133,8 +145,9 @@ def _calibrated_excess(metrics: Metrics, _: Facts) -> float:
 
 
 def _auc_error(metrics: Metrics, _: Facts) -> float:
-    # Both models are attacked on the same photos, so their errors partly cancel: this is an upper bound.
-    return math.hypot(_metric(metrics, "unlearned.mia_auc_error"), _reference(metrics, "mia_auc_error", 0.0))
+    # Its own, also beside a retrained model: both are attacked on the same people, whose difficulty they share, so
+    # their difference is known about as well as either.
+    return _metric(metrics, "unlearned.mia_auc_error")
 
 
 def _nomus(metrics: Metrics, _: Facts) -> float:

@@ -21,8 +21,9 @@ class Policy(Section):
     max_overshoot: Annotated[float, Field(ge=0, le=0.5)] | None
     """Largest distance of the attack's AUC below the retrained model's, or below 0.5 where none was trained."""
     max_attack_auc_error: Annotated[float, Field(gt=0, le=0.5)] | None
-    """Largest standard error of the two above: fewer people than it takes are too few to judge by. One photo each,
-    20 people give 0.066 and 35 give 0.050; with ten photos each, half alike to the model, it is 7 and 20."""
+    """Largest standard error of the unlearned model's AUC: fewer people than it takes are too few to judge by. With one
+    photo each, 14 people give 0.077 and 35 give 0.049; with ten photos each, half alike to the model, 7 people give
+    0.081 and 20 give 0.048."""
     max_calibrated_auc_excess: Annotated[float, Field(ge=0, le=0.5)] | None = None
     """Largest distance of the calibrated attack's AUC above the retrained model's; needs ``evaluate.references``."""
     min_nomus: Probability | None

@@ -38,7 +38,9 @@ class Forgotten:
         method: of the unlearning.
         request_ids: the requests that it answers and its parent does not.
         earlier: the requests that its parent has forgotten already.
-        carried: how many of these could not be measured again, as their images are gone.
+        measured: how many of these were measured again.
+        carried: how many could not be, as their images are gone: what was measured before stands.
+        never_knew: whether the parent was trained without these, and never had to forget them: an original.
         samples: number of training images on the forget list.
         forget_list_digest: of that list.
         parent_version: the version that the unlearning started from.
@@ -54,14 +56,19 @@ class Forgotten:
     unlearnings: int
     max_unlearnings: int | None
     earlier: Sequence[str] = ()
+    measured: int = 0
     carried: int = 0
+    never_knew: bool = False
 
 
-def describe_original(dataset: str, labels: Sequence[str], weights_digest: str, manifest_digest: str) -> str:
-    """Return the text of an original version."""
+def describe_original(
+    dataset: str, labels: Sequence[str], weights_digest: str, manifest_digest: str, *, without: int = 0
+) -> str:
+    """Return the text of an original version; ``without`` requests whose data were gone when it was trained."""
+    trained = f"without the images of {_count(without, 'request')}, which were gone" if without else "on everything"
     return _bounded(
         [
-            f"**Original model** of the data set {escape(dataset)}: trained on everything, the root of the lineage.",
+            f"**Original model** of the data set {escape(dataset)}: trained {trained}, the root of the lineage.",
             "It has forgotten nobody: do not serve it once an unlearned version has passed the gate.",
             f"Predicts {escape(', '.join(labels))}.",
             _digests({"Weights": weights_digest, "Manifest": manifest_digest}),
@@ -103,12 +110,17 @@ def _lineage(forgotten: Forgotten) -> str:
     text = f"Started from version {forgotten.parent_version} of this model"
     if not forgotten.earlier:
         return f"{text} (the original)."
-    measured = len(forgotten.earlier) - forgotten.carried
-    text += (
-        f", which has forgotten {_count(len(forgotten.earlier), 'request')} before. Their evidence: {measured} "
-        f"measured again on this version, {forgotten.carried} carried over, as the images are gone. "
-        f"This is unlearning number {forgotten.unlearnings} since the last training."
-    )
+    earlier = _count(len(forgotten.earlier), "request")
+    if forgotten.never_knew:
+        text += f", an original that was trained without the images of {earlier}, which were gone."
+    else:
+        without = len(forgotten.earlier) - forgotten.measured - forgotten.carried
+        text += (
+            f", which has forgotten {earlier} before. Their evidence: {forgotten.measured} "
+            f"measured again on this version, {forgotten.carried} carried over, as the images are gone, "
+            f"{without} without any: nothing of theirs was trained on."
+        )
+    text += f" This is unlearning number {forgotten.unlearnings} since the last training."
     limit = forgotten.max_unlearnings
     if limit is not None and forgotten.unlearnings >= limit:
         text += f" **The policy allows {limit}: train a new original before the next request.**"

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from datetime import date, datetime
 from pathlib import Path
 
-from dlfd_ops.audit.chain import Event
+from dlfd_ops.audit.chain import GENESIS, Event
 from dlfd_ops.audit.composing import compose
 from dlfd_ops.audit.findings import Verification
 from dlfd_ops.audit.rendering import render
@@ -65,6 +65,12 @@ def verify(root: Path = Path(), *, expected_head: str | None = None, expected_ke
                 received=f"{len(value)} characters",
                 remedy="copy it from where it was noted",
             )
+    if expected_head == GENESIS:
+        raise BadInput(
+            "the expected head must be that of a ledger with an event",
+            received="the head of an empty ledger, which every ledger goes on from",
+            remedy="note the head that `dlfd-ops audit verify` or the report shows, and give that one",
+        )
     parts = compare_parts(root, expected_head=expected_head, expected_key=expected_key)
     return sum(parts.values(), Verification())
 

@@ -162,11 +162,15 @@ def _photos(layout: Layout, requests: Sequence[DeletionRequest]) -> dict[str, Ph
         return None
     if not places:
         return None
-    known = places[0]
+    known, *rest = places
     split = dict(zip(known.rows["sample_id"], known.rows["split"], strict=True))
-    found = find_samples(requests, known, read_aliases(layout.aliases))
-    return {request_id: _count([split[sample] for sample in samples]) for request_id, samples in found.items()}
+    aliases = read_aliases(layout.aliases)
+    gone = find_samples(requests, rest[0], aliases) if rest else None
+    return {
+        request_id: _count([split[sample] for sample in samples], None if gone is None else len(gone[request_id]))
+        for request_id, samples in find_samples(requests, known, aliases).items()
+    }
 
 
-def _count(splits: Sequence[str]) -> Photos:
-    return Photos(train=splits.count("train"), other=len(splits) - splits.count("train"))
+def _count(splits: Sequence[str], gone: int | None) -> Photos:
+    return Photos(train=splits.count("train"), other=len(splits) - splits.count("train"), gone=gone)

@@ -103,11 +103,12 @@ def show_image(params: Params, image: Path, root: Path = Path(), *, as_of: date)
     check_key_id(key, read_key_id(root / KEY_ID_FILE), str(KEY_ID_FILE))
     sample_id = key.sample_id(content)
     material, places = gather(params, root, ask_registry=True), read_places(Layout(root))
+    suppressed = any(entry.keyed_hash == sample_id for entry in _suppressed(root))
     return image_answer(
         sample_id,
         split=_split(places[:1], sample_id),
-        trained=_split(places if len(places) > 1 else [], sample_id) == "train",
-        suppressed=any(entry.keyed_hash == sample_id for entry in _suppressed(root)),
+        trained=_trained(places, sample_id, suppressed=suppressed),
+        suppressed=suppressed,
         covering=_covering(Layout(root), places, material, sample_id),
         requests=request_rows(material, as_of=as_of, due_soon_days=params.audit.due_soon_days),
         nodes=version_nodes(material),
@@ -130,6 +131,13 @@ def _covering(layout: Layout, places: Sequence[Manifest], material: Material, sa
 def _suppressed(root: Path) -> tuple[Suppressed, ...]:
     path = root / SUPPRESSION_FILE
     return read_suppression(path) if path.exists() else ()
+
+
+def _trained(places: Sequence[Manifest], sample_id: str, *, suppressed: bool) -> bool | None:
+    """Return whether the original was trained on the sample: an erasure takes it out of the record as well."""
+    if len(places) < 2 or (suppressed and _split(places, sample_id) is None):
+        return None
+    return _split(places, sample_id) == "train"
 
 
 def _split(places: Iterable[Manifest], sample_id: str) -> str | None:

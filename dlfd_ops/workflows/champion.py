@@ -139,6 +139,10 @@ class Champion:
                 remedy="run `dlfd-ops audit verify`; `dvc repro -f -s register` judges and certifies it again",
             )
 
+    def serves(self, version: int) -> bool:
+        """Return whether a version serves already, by the registry as by the ledger."""
+        return (self.version, self.serving.champion) == (version, version)
+
     def move(self, kind: str, version: int, facts: Mapping[str, Any]) -> Moved:
         """Let a version serve, and tell the ledger once; the caller has checked that it may.
 
@@ -154,8 +158,7 @@ class Champion:
             CheckFailed: somebody else moved the alias at the same moment.
         """
         before = self.version if self.version != version else self.serving.champion
-        changed = (self.version, self.serving.champion) != (version, version)
-        if not changed:
+        if self.serves(version):
             if not self.last_move_is_complete():
                 record_head(self.store, self.model_name, version, self.serving.heads[0])
             return Moved(self.model_name, version, self.serving.moves[-1].from_version, changed=False)

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from dlfd_ops.audit.keyring import Keyring
 from dlfd_ops.audit.ledger import Ledger
-from dlfd_ops.data.identity import project_key
+from dlfd_ops.data.identity import KEY_ID_FILE, SecretKey, check_key_id, load_key, read_key_id
 from dlfd_ops.deletion.erasure import INTENT_FILE, Intent, Plan, read_intent, write_intent
 from dlfd_ops.errors import BadInput, CheckFailed
 from dlfd_ops.params import Params
@@ -102,7 +102,7 @@ def _carry_out(
         approve(Planned(intent.plan, interrupted))
         Keyring(layout.root, Ledger(layout.ledger)).signing_key()  # needed at the end, when nothing can be undone
         write_intent(intent, layout.root / INTENT_FILE)
-        work = Work(params, layout, project_key(), repository, intent, intake)
+        work = Work(params, layout, _published_key(), repository, intent, intake)
         for step in steps:
             step(work)
         return Done(intent.plan, str(intent.plan.receipt))
@@ -120,7 +120,7 @@ def _intent(params: Params, layout: Layout, repository: DvcRepository) -> tuple[
     interrupted = read_intent(layout.root / INTENT_FILE)
     if interrupted is not None:
         return interrupted, True
-    key = project_key()
+    key = _published_key()
     Ledger(layout.ledger).trusted()  # what it calls fulfilled is what goes for good
     repository.check_up_to_date(layout.prepared)
     people = find_people(layout, key)
@@ -132,6 +132,13 @@ def _intent(params: Params, layout: Layout, repository: DvcRepository) -> tuple[
         )
     around = Surroundings(params, layout, key, repository, read_history(layout.root), people)
     return Planner(around).intent(), False
+
+
+def _published_key() -> SecretKey:
+    """Return the key that the data were prepared with; nothing is made where there is none."""
+    key = load_key()
+    check_key_id(key, read_key_id(), str(KEY_ID_FILE))
+    return key
 
 
 def _check_reviewed(plan: Plan, expected: str | None) -> None:

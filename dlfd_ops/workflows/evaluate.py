@@ -86,7 +86,9 @@ def evaluate(params: Params, root: Path = Path()) -> Metrics:
     found = {name: judgement.evaluation for name, judgement in judged.items()}
     if retrained is not None:
         found[RETRAINED] = retrained.evaluation
-    metrics = (_recorded(retired, known) if retired else {}) | _collect(found, seconds)
+    metrics = (_recorded(retired) if retired else {}) | _collect(found, seconds)
+    if retired is not None and PARENT in found and retired.measured_on != photos_digest(known):
+        metrics[PARENT] |= _drop_before(layout)
     said = judged[UNLEARNED].predictions
     forgotten = judge_forgotten(layout, forget_list, said, sets.forget.sample_ids, sets.subjects)
     if forgotten.newest is not None:
@@ -174,10 +176,17 @@ def _parent_before(layout: Layout, forget_list: ForgetList) -> Path | None:
     return start.folder if forget_list.rows and start.parent.kind == "version" else None
 
 
-def _recorded(retired: Retired, manifest: Manifest) -> Metrics:
-    if retired.measured_on != photos_digest(manifest):
-        _LOGGER.warning("the original's recorded numbers were measured on other test photos: its weights are erased")
+def _recorded(retired: Retired) -> Metrics:
     return {ORIGINAL: dict(retired.metrics)}
+
+
+def _drop_before(layout: Layout) -> dict[str, float]:
+    """Return what the parent had lost against the original: that one can't be measured on the test photos of today."""
+    drop = read_start(layout).parent.accuracy_drop
+    if drop is None:
+        _LOGGER.warning("the original's recorded numbers were measured on other test photos: its weights are erased")
+        return {}
+    return {"accuracy_drop": drop}
 
 
 def _judge(

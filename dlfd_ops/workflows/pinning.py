@@ -7,6 +7,7 @@ back changes no result that was computed before.
 
 from __future__ import annotations
 
+import math
 import shutil
 import tempfile
 from collections.abc import Collection, Mapping, Sequence
@@ -20,6 +21,7 @@ from dlfd_ops.deletion.parent import Parent, write_note
 from dlfd_ops.deletion.suppression import SUPPRESSION_FILE, read_suppression
 from dlfd_ops.errors import BadInput
 from dlfd_ops.evaluation.forgotten import FORGOTTEN_FILE, RequestEvidence, from_metrics, write_forgotten
+from dlfd_ops.evaluation.gate import accuracy_drop
 from dlfd_ops.evaluation.results import read_json
 from dlfd_ops.files import replaced_folder
 from dlfd_ops.models.checkpoint import WEIGHTS, weights_digest
@@ -96,6 +98,7 @@ class _Choices:
             original=chosen.original,
             unlearnings=len(chosen.lineage) - 1,
             covers=tuple(sorted(version.request_ids)),
+            accuracy_drop=_accuracy_drop(chosen),
         )
 
     def bring(self, chosen: VersionEvidence) -> None:
@@ -138,6 +141,12 @@ class _Choices:
     def _trained_anew(self, champion: VersionEvidence) -> bool:
         original = self.layout.model("original")
         return (original / WEIGHTS).exists() and weights_digest(original) != champion.lineage[-1]
+
+
+def _accuracy_drop(chosen: VersionEvidence) -> float | None:
+    numbers = chosen.evaluated.metrics if chosen.evaluated else {}
+    drop = accuracy_drop({name: value for name, value in numbers.items() if value is not None})
+    return round(drop, 6) if math.isfinite(drop) else None
 
 
 def _evidence_of(chosen: VersionEvidence) -> Mapping[str, RequestEvidence]:

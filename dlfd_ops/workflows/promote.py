@@ -65,9 +65,9 @@ def promote(params: Params, root: Path = Path(), *, version: int | None = None, 
             "reason": reason if failed else None,
             "failed_rules": list(failed),
         }
+        if not champion.serves(wanted) and (root / PIPELINE_FILE).exists():
+            freeze("train", root)  # to let a version serve is to accept the original that it came from
         moved = champion.move("promoted", wanted, facts)
-    if (root / PIPELINE_FILE).exists():
-        freeze("train", root)  # to let a version serve is to accept the original that it came from
     return Promotion(moved, failed)
 
 

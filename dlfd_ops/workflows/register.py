@@ -32,6 +32,7 @@ from dlfd_ops.tracking.versions import GATE_TAG, RegisteredVersion, read_version
 from dlfd_ops.workflows.certify import certify_version, is_certified
 from dlfd_ops.workflows.gate_facts import gather_facts
 from dlfd_ops.workflows.layout import Layout
+from dlfd_ops.workflows.pinning import trained_without
 from dlfd_ops.workflows.retired import known_digest, read_retired
 from dlfd_ops.workflows.start import read_start
 
@@ -201,7 +202,13 @@ def _original_entry(params: Params, layout: Layout, store: Store, inputs: _Input
             **({} if origin is None else {"dlfd.adopted_from": origin}),
             **inputs.provenance.tags(),
         },
-        description=describe_original(params.base.dataset, card.labels, digest, inputs.manifest_digest),
+        description=describe_original(
+            params.base.dataset,
+            card.labels,
+            digest,
+            inputs.manifest_digest,
+            without=len(trained_without(layout)),
+        ),
         metrics=_metrics_of(ORIGINAL, inputs.metrics),
         key=_original_key(params, inputs),
     )
@@ -211,11 +218,14 @@ def _unlearned_entry(params: Params, layout: Layout, store: Store, inputs: _Inpu
     folder, digest = layout.model(UNLEARNED), inputs.digests[UNLEARNED]
     forget_list, requests = inputs.forget_list, join_ids(inputs.request_ids)
     parent_version = inputs.parent.version or original_version
+    earlier = [one for request_id, one in inputs.evidence.items() if request_id in inputs.parent.covers]
     forgotten = Forgotten(
         method=inputs.method,
         request_ids=forget_list.request_ids,
         earlier=inputs.parent.covers,
-        carried=sum(one.carried for one in inputs.evidence.values()),
+        measured=len(earlier) - sum(one.carried for one in earlier),
+        carried=sum(one.carried for one in earlier),
+        never_knew=inputs.parent.kind == ORIGINAL,
         samples=len(forget_list),
         forget_list_digest=forget_list.digest(),
         parent_version=parent_version,

@@ -16,6 +16,8 @@ from dlfd_ops.params import Params, load_params
 
 FUNCTIONS = {"audit": "report"}
 """Workflows whose function is not called like the stage."""
+INTERRUPTED = 130
+"""Exit status of a stage that was stopped from the keyboard: 128 and the signal's number, as shells have it."""
 
 
 def run_stage(stage: Callable[[Params], object]) -> None:
@@ -23,9 +25,13 @@ def run_stage(stage: Callable[[Params], object]) -> None:
 
     Errors that a user can mend are one line on standard error; anything else is a defect and keeps its traceback.
     """
-    logging.basicConfig(level=logging.INFO, format="%(message)s")
+    # By force: a library that a workflow imports may have set up the root logger for itself, and silenced this package.
+    logging.basicConfig(level=logging.INFO, format="%(message)s", force=True)
     try:
         stage(load_params())
+    except KeyboardInterrupt:
+        sys.stderr.write("interrupted; run it again to go on\n")
+        sys.exit(INTERRUPTED)
     except DlfdError as error:
         _fail(error)
     except OSError as error:

@@ -13,6 +13,7 @@ from jsonschema import Draft202012Validator
 from dlfd_ops.audit.letter import write_letter
 from dlfd_ops.audit.schemas import PUBLISHED, schema
 from dlfd_ops.audit.statement import RequestStatement
+from dlfd_ops.deletion.erasure import OUTSIDE
 
 SCHEMAS = Path(__file__).parents[2] / "docs/schemas"
 DIGEST = "d" * 64
@@ -56,7 +57,7 @@ def statement(model: str = "face-age", **changes: Any) -> RequestStatement:
     return RequestStatement.model_validate_json(json.dumps(content))
 
 
-ERASED = [
+ERASED: list[dict[str, Any]] = [
     {
         "at": "2026-10-21T09:00:00Z",
         "requests": 3,
@@ -85,7 +86,7 @@ def test_both_forms_say_the_same() -> None:
         "53 %",
         "evidence and not proof",
         "On 21 October 2026 we deleted",
-        "together with 2 other requests: 12 stored items",
+        "12 stored items in all, for this and 2 other requests together",
         "legal claims may depend on them",
         "backups <b>",
         CERTIFICATE,
@@ -95,6 +96,22 @@ def test_both_forms_say_the_same() -> None:
         assert said in page
         assert said in text
     assert max(map(len, letter.text.splitlines())) <= 80
+
+
+def test_what_a_later_erasure_removed_is_not_said_to_be_kept() -> None:
+    """The newest word on a store counts; what another one still keeps is told."""
+    first = ERASED[0] | {
+        "stores": [{"store": "raw data", "removed": 0, "kept": 4}],
+        "kept": [{"ground": OUTSIDE, "objects": 4}],
+    }
+    second = ERASED[0] | {"at": "2026-11-02T09:00:00Z", "stores": [{"store": "raw data", "removed": 4, "kept": 0}]}
+    texts = [
+        " ".join(write_letter(statement(erasures=erasures), CERTIFICATE, DIGEST).text.split())
+        for erasures in ([first], [first, second | {"kept": []}], [first, ERASED[0]])
+    ]
+    assert ["lie in a place that this process does not change" in text for text in texts] == [True, False, False]
+    assert "legal claims may depend on them" in texts[2]
+    assert "On 2 November 2026 we deleted more (raw data): 4 stored items" in texts[1]
 
 
 def test_the_page_needs_nothing_and_runs_nothing() -> None:

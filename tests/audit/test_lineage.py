@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from itertools import pairwise
 
 import pytest
@@ -10,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dlfd_ops.audit.evidence import VersionEvidence
-from dlfd_ops.audit.facts import Receipt, Registered, Unlearned
+from dlfd_ops.audit.facts import Receipt, Registered, Resolved, Unlearned
 from dlfd_ops.audit.lineage import VersionNode, ancestors, forgetting, forgotten, lineage
 from dlfd_ops.audit.lineage_figure import MAX_ROWS, draw_lineage
 
@@ -66,6 +67,20 @@ def test_versions_of_another_original_have_a_root_of_their_own(receipt: Receipt)
         nodes = lineage(registered, receipt.model_copy(update=named), {})
         assert [node.version for node in nodes] == expected
         assert [node.parent for node in nodes] == [None, 0, None, 2]
+
+
+def test_an_original_that_was_trained_without_people_never_knew_them(receipt: Receipt) -> None:
+    """What its first version covers and was never on a list is what was gone when it was trained."""
+    afresh = evidence(4, 9, "a", "b", "c")
+    named = {"request_ids": ("c",), "forget_list_digest": "f", "forget_count": 1, "manifest_digest": "m"}
+    nodes = lineage([evidence(2, 0, "a", "b"), replace(afresh, resolved=Resolved.model_validate(named))], receipt, {})
+    assert [(node.role, node.forgets) for node in nodes] == [
+        ("original", ()),
+        ("unlearned", ("a", "b")),
+        ("original", ("a", "b")),
+        ("unlearned", ("c",)),
+    ]
+    assert forgetting(nodes, {"a"}) == (False, True, True, True)
 
 
 @st.composite

@@ -120,3 +120,11 @@ def test_a_column_of_texts_is_one_array_however_pandas_holds_it() -> None:
     assert text_array(joined).to_pylist() == ["a", "b", "c"]
     emptied = text_array(column[:0].assign(x=[])["x"])
     assert (emptied.to_pylist(), emptied.type) == ([], pa.large_string())
+
+
+def test_a_sample_may_repeat_in_no_order(tmp_path: Path) -> None:
+    """Rows that are not sorted are looked at one by one: they stand once, or are refused."""
+    mixed = ["b" * 64, "a" * 64, "d" * 64, "c" * 64]
+    validate_manifest(manifest_of(tmp_path, sample_id=mixed))
+    with pytest.raises(BadInput, match="a sample must stand once"):
+        validate_manifest(manifest_of(tmp_path, sample_id=[*mixed[:3], mixed[0]]))

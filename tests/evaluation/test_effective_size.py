@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from dlfd_ops.evaluation.effective_size import (
+    FEWEST_PEOPLE,
     auc_error_by_people,
     effective_size,
     intraclass_correlation,
@@ -32,8 +33,9 @@ def alike(people: list[str], likeness: float, generator: np.random.Generator) ->
     return drawn
 
 
-def test_the_correlation_is_that_of_the_literature() -> None:
+def test_the_correlation_is_that_of_the_literature(monkeypatch: pytest.MonkeyPatch) -> None:
     """Six targets by four judges (Shrout & Fleiss 1979, Psychological Bulletin 86:420-428): 0.17."""
+    monkeypatch.setattr("dlfd_ops.evaluation.effective_size.FEWEST_PEOPLE", 6)
     ratings = [[9, 2, 5, 8], [6, 1, 3, 2], [8, 4, 6, 8], [7, 1, 2, 6], [10, 5, 6, 9], [6, 2, 4, 7]]
     found = intraclass_correlation(np.array(ratings, dtype=float).ravel(), people_with([4] * 6))
     assert found == pytest.approx(0.166, abs=5e-4)
@@ -51,18 +53,33 @@ def test_the_correlation_is_found_again(likeness: float) -> None:
 
 def test_the_photos_of_a_person_may_be_all_the_same() -> None:
     """Then each person counts once."""
-    people = people_with([3, 3, 3])
-    assert intraclass_correlation(np.repeat([1.0, 2.0, 4.0], 3), people) == 1
-    assert effective_size(people, 1.0) == 3
+    people = people_with([3] * FEWEST_PEOPLE)
+    assert intraclass_correlation(np.repeat(np.arange(FEWEST_PEOPLE) ** 2.0, 3), people) == 1
+    assert effective_size(people, 1.0) == FEWEST_PEOPLE
 
 
 @pytest.mark.parametrize(
-    ("values", "photos"), [([1.0, 2.0, 3.0], [1, 1, 1]), ([1.0, 2.0, 3.0], [3]), ([1.0, 1.0, 1.0, 1.0], [2, 2])]
+    ("photos", "spread"), [([1] * 50, 1.0), ([30], 1.0), ([1] * 50 + [2] * (FEWEST_PEOPLE - 1), 1.0), ([2] * 50, 0.0)]
 )
-def test_who_can_t_tell_says_nothing(values: list[float], photos: list[int]) -> None:
-    """One photo each, one person, or one value: then the photos of a person are taken to be the same."""
-    assert intraclass_correlation(np.array(values), people_with(photos)) is None
+def test_who_can_t_tell_says_nothing(photos: list[int], spread: float) -> None:
+    """One photo each, too few people with more, or one value: then the photos of a person are taken to be the same."""
+    values = spread * np.random.default_rng(0).normal(size=sum(photos))
+    assert intraclass_correlation(values, people_with(photos)) is None
     assert effective_size(people_with([4, 4]), None) == 2
+
+
+def test_a_few_people_with_most_photos_do_not_bias_it() -> None:
+    """Thirty people with one photo, ten with forty: in the mean over draws it is found again."""
+    generator, people = np.random.default_rng(2), people_with([1] * 30 + [40] * 10)
+    found = [intraclass_correlation(alike(people, 0.5, generator), people) for _ in range(300)]
+    assert np.mean([one for one in found if one is not None]) == pytest.approx(0.48, abs=0.03)
+
+
+def test_it_is_read_from_ranks_as_the_attack_is() -> None:
+    """Losses in any unit, however long their tail, are as alike as before."""
+    generator, people = np.random.default_rng(3), people_with([5] * 200)
+    losses = alike(people, 0.5, generator)
+    assert loss_likeness(np.exp(4 * losses), people) == loss_likeness(losses, people)
 
 
 @given(PHOTOS, st.floats(0, 1), st.floats(0, 1))

@@ -136,13 +136,11 @@ def test_the_retrained_model_is_the_reference_where_there_is_one() -> None:
     assert _failed(decide(retrained | {"retrained.mia_auc": 0.7}, POLICY)) == {"max_overshoot"}
 
 
-def test_the_reference_brings_its_own_error() -> None:
-    """A difference of two measured values is less certain than either: errors add up in squares."""
-    policy, retrained = _only("max_attack_auc_error"), {"retrained.mia_auc": 0.5}
-    decision = decide(GOOD | retrained | {"unlearned.mia_auc_error": 0.03, "retrained.mia_auc_error": 0.04}, policy)
-    assert decision.rules[0].value == pytest.approx(0.05)
-    assert decision.passed
-    assert decide(GOOD | retrained, policy).rules[0].value is None
+def test_the_limit_is_on_the_models_own_error() -> None:
+    """A model that was retrained to compare with makes nobody fewer: what passes without it passes beside it."""
+    policy, retrained = _only("max_attack_auc_error"), {"retrained.mia_auc": 0.5, "retrained.mia_auc_error": 0.07}
+    decision = decide(GOOD | retrained | {"unlearned.mia_auc_error": 0.05}, policy)
+    assert (decision.passed, decision.rules[0].value) == (True, 0.05)
 
 
 def test_the_calibrated_attack_is_held_against_the_retrained_model() -> None:

@@ -14,6 +14,7 @@ from dlfd_ops.data.images import LabelledImages
 from dlfd_ops.errors import BadInput
 from dlfd_ops.evaluation.intervals import is_interval_end
 from dlfd_ops.evaluation.meanings import MEANINGS
+from dlfd_ops.evaluation.membership import auc_standard_error
 from dlfd_ops.evaluation.people import losses_of
 from dlfd_ops.evaluation.predictions import Predictions, predict, score
 from dlfd_ops.evaluation.reference_attacks import ReferenceLosses
@@ -71,6 +72,20 @@ def test_names_are_those_of_the_contract() -> None:
         assert with_all[f"{name}_low"] <= with_all[f"{name}_high"]
         if name != "nomus":
             assert with_all[f"{name}_low"] <= with_all[name] <= with_all[f"{name}_high"]
+
+
+def test_the_error_counts_people_whose_photos_are_all_the_same_once() -> None:
+    """Ten strangers with two equal photos each, three forgotten people with four: as 3 against 10."""
+    losses = {
+        "forget": torch.linspace(1, 3, 12, dtype=torch.float64),
+        "test": torch.linspace(1, 4, 10).repeat_interleave(2),
+    }
+    people = {"forget": [f"a{place // 4}" for place in range(12)], "test": [f"b{place // 2}" for place in range(20)]}
+    metrics = summarise(
+        {name: _of_losses(one) for name, one in losses.items()}, SECTION, seed=0, subjects=people
+    ).metrics
+    assert metrics["loss_likeness"] == 1
+    assert metrics["mia_auc_error"] == pytest.approx(auc_standard_error(metrics["mia_auc"], 3, 10), abs=1e-6)
 
 
 def test_a_gap_that_the_loss_hides_is_found() -> None:

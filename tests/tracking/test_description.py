@@ -43,10 +43,14 @@ def test_states_what_was_forgotten_and_from_which_model() -> None:
 
 def test_says_what_was_forgotten_before_and_when_to_train_anew() -> None:
     """Earlier requests are counted by how their evidence came about; at the policy's limit the text advises."""
-    chain = Forgotten("m", ["req-1"], 5, "f" * 64, 4, unlearnings=3, max_unlearnings=10, earlier=["a", "b"], carried=1)
+    chain = Forgotten("m", ["req-1"], 5, "f" * 64, 4, unlearnings=3, max_unlearnings=10, earlier=["a", "b", "c"])
+    chain = replace(chain, measured=1, carried=1)
     written = describe_unlearned(chain, METRICS, DECISION, {})
-    assert "forgotten 2 requests before" in written
-    assert "1 measured again on this version, 1 carried over" in written
+    assert "forgotten 3 requests before" in written
+    assert "1 measured again on this version, 1 carried over, as the images are gone, 1 without any" in written
+    afresh = describe_unlearned(replace(chain, never_knew=True), METRICS, DECISION, {})
+    assert "an original that was trained without the images of 3 requests" in afresh
+    assert "Their evidence" not in afresh
     assert "train a new original" not in written
     assert "train a new original" in describe_unlearned(replace(chain, unlearnings=10), METRICS, DECISION, {})
 

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from dlfd_ops.audit.chain import GENESIS
 from dlfd_ops.audit.ledger import Ledger
 from dlfd_ops.deletion.forget_list import ForgetList, SampleCount, read_forget_list, write_forget_list
 from dlfd_ops.deletion.parent import Parent, write_parent
@@ -165,6 +166,12 @@ def test_a_head_that_is_no_hash_is_bad_input(repository: Path) -> None:
     """A mistyped head is told from a ledger that was changed."""
     with pytest.raises(BadInput, match="64 lower-case hex digits"):
         verify(repository, expected_head="abc")
+
+
+def test_the_head_of_an_empty_ledger_is_no_head_to_note(repository: Path) -> None:
+    """Every ledger goes on from it: it would bind nothing, and any ledger would agree."""
+    with pytest.raises(BadInput, match="must be that of a ledger with an event"):
+        verify(repository, expected_head=GENESIS)
 
 
 def test_the_registry_holds_a_checkpoint_of_the_ledger(repository: Path) -> None:

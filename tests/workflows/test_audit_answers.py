@@ -127,7 +127,7 @@ def test_an_auditor_gets_answers(repository: Path, monkeypatch: pytest.MonkeyPat
     client(repository).delete_model_version(NAME, "1")
     shown = run("show", "--request", request_id).stdout
     assert "knew them     version 1 (deleted)" in shown
-    assert "forgot them   version 2 (serving)" in shown
+    assert "not known to  version 2 (serving)" in shown
     assert "version 2      serving" in run("show", "--version", "2").stdout
     overall = run("show")
     assert (overall.exit_code, "registry      differs" in overall.stdout) == (0, True)

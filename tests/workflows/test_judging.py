@@ -13,6 +13,7 @@ from dlfd_ops.deletion.forget_list import ForgetList, ForgetRow, SampleCount
 from dlfd_ops.deletion.parent import Parent, write_parent
 from dlfd_ops.evaluation.forgotten import FORGOTTEN_FILE, RequestEvidence, write_forgotten
 from dlfd_ops.evaluation.gate import Facts, decide
+from dlfd_ops.evaluation.membership import auc_standard_error
 from dlfd_ops.evaluation.predictions import Predictions
 from dlfd_ops.params import Policy
 from dlfd_ops.workflows.judging import judge_forgotten
@@ -100,3 +101,17 @@ def test_photos_that_were_gone_are_told_of_ever_after(tmp_path: Path) -> None:
     people = {"forget": ("a", "b"), "test": ("c", "d", "e", "f")}
     judged = judge_forgotten(layout, forget_list, predictions, forget_list.cumulative_ids, people)
     assert {one: evidence.gone for one, evidence in judged.by_request.items()} == {before: 2, now: 3}
+
+
+def test_the_newest_count_by_people(repository: Path) -> None:
+    """Four photos of one person, against ten strangers with two equal ones each: one against ten."""
+    earlier, now = ForgetRow("0" * 64, ("req-000000000001",)), "req-000000000002"
+    asked = tuple(ForgetRow(f"{number:064x}", (now,)) for number in range(1, 5))
+    forget_list = ForgetList(asked, {now: SampleCount(4, 0)}, (earlier,))
+    losses = {"forget": torch.linspace(0, 5, 5), "test": torch.linspace(1, 4, 10).repeat_interleave(2)}
+    people = {"forget": ("a", "b", "b", "b", "b"), "test": tuple(f"c{place // 2}" for place in range(20))}
+    predictions = {name: predicted(one) for name, one in losses.items()}
+    order = tuple(sorted(forget_list.cumulative_ids))
+    judged = judge_forgotten(Layout(repository), forget_list, predictions, order, people).newest
+    assert judged is not None
+    assert judged["mia_auc_error"] == pytest.approx(auc_standard_error(0.5, 1, 10))

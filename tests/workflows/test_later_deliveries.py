@@ -14,15 +14,18 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 from mlflow import MlflowClient
 
 from dlfd_ops.audit.ledger import Ledger
+from dlfd_ops.cli.audit import audit
+from dlfd_ops.cli.output import OneLineErrors
 from dlfd_ops.data.identity import load_key
 from dlfd_ops.data.manifest import Manifest, read_manifest
 from dlfd_ops.data.splits import assign_splits
 from dlfd_ops.data.trained_on import LATER, TrainedOn, read_trained_on
 from dlfd_ops.errors import BadInput
-from dlfd_ops.params import Params, load_params
+from dlfd_ops.params import Params, Policy, load_params
 from dlfd_ops.workflows.audit import verify
 from dlfd_ops.workflows.audit_show import show_image, show_version
 from dlfd_ops.workflows.evaluate import evaluate
@@ -221,6 +224,28 @@ def test_a_photo_that_is_gone_is_not_forgotten(deliveries: Deliveries, caplog: p
     assert (complete["value"], complete["passed"]) == (1.0, False)
     assert json.loads(LAYOUT.metrics("forgotten").read_text())[request_id]["gone"] == 1
     assert show_version(load_params(), 2).node.gone == {request_id: 1}
+
+
+def test_what_a_loose_policy_lets_pass_is_told(deliveries: Deliveries) -> None:
+    """Of the request, of the version, and of the very photo: it was asked for, and the model may know it still."""
+    request_id, params = ask(deliveries.robbed), load_params()
+    rules = dict.fromkeys(Policy.model_fields) | {"require_complete": False}
+    loose = params.model_copy(
+        update={"register_": params.register_.model_copy(update={"policy": Policy.model_validate(rules)})}
+    )
+    forget_list(params)
+    unlearn(params)
+    evaluate(params)
+    assert register(loose).gate == "passed"
+    assert "could not forget 1 of theirs, which were gone" in _shown("--request", request_id)
+    assert f"1 of {request_id}" in _shown("--version", "2")
+    assert show_image(params, deliveries.lost, as_of=date(2026, 11, 28)).verdict == "perhaps known"
+    still_there = next(row["image"] for row in _read() if row["subject_id"] == deliveries.robbed)
+    assert show_image(params, Path("data/raw") / still_there, as_of=date(2026, 11, 28)).verdict == "forgotten"
+
+
+def _shown(*question: str) -> str:
+    return CliRunner().invoke(OneLineErrors(commands={"audit": audit}), ["audit", "show", *question]).stdout
 
 
 def test_somebody_of_whom_nothing_is_left_is_known_all_the_same(deliveries: Deliveries) -> None:

@@ -47,6 +47,17 @@ def test_the_candidate_is_promoted_once(lineage: Lineage) -> None:
     assert compare_parts(lineage.root)["registry"].findings == ()
 
 
+def test_a_version_that_serves_already_freezes_nothing(lineage: Lineage) -> None:
+    """Who unfroze the training for a fresh start and promotes again finds the pipeline as it was left."""
+    pipeline = lineage.root / "dvc.yaml"
+    pipeline.write_text("stages:\n  train:\n    cmd: echo\n")
+    promote(PARAMS, lineage.root)
+    assert "frozen: true" in pipeline.read_text()
+    pipeline.write_text("stages:\n  train:\n    cmd: echo\n")
+    assert not promote(PARAMS, lineage.root).moved.changed
+    assert "frozen" not in pipeline.read_text()
+
+
 def test_a_version_that_failed_is_refused_with_its_rules(lineage: Lineage) -> None:
     """Also where somebody wrote another verdict onto it; nothing moves and nothing is told."""
     lineage.store.client.set_model_version_tag(NAME, "4", "dlfd.gate", "passed")

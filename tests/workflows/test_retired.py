@@ -9,6 +9,8 @@ import pytest
 from dlfd_ops.data.manifest import read_manifest
 from dlfd_ops.deletion.parent import Parent, write_parent
 from dlfd_ops.errors import BadInput
+from dlfd_ops.evaluation.gate import accuracy_drop
+from dlfd_ops.evaluation.results import flatten
 from dlfd_ops.models.checkpoint import WEIGHTS, save_classifier, weights_digest
 from dlfd_ops.workflows.evaluate import evaluate
 from dlfd_ops.workflows.layout import Layout
@@ -82,13 +84,30 @@ def test_the_evaluation_compares_with_the_record_and_with_the_parent(tiny: Tiny)
 
 
 def test_other_test_people_are_told(tiny: Tiny, caplog: pytest.LogCaptureFixture) -> None:
-    """A recorded number of other photos still stands, with a warning."""
+    """A recorded number of other photos still stands, with a warning, where an older pin knows no better."""
+    _measured_on_others(tiny)
+    assert "accuracy_drop" not in evaluate(tiny.params, tiny.root)["parent"]
+    assert "other test photos" in caplog.text
+
+
+def test_what_the_parent_had_lost_counts_where_the_test_people_are_others(tiny: Tiny) -> None:
+    """Then the gate adds what is lost against the parent, both measured on the photos of today."""
+    layout = Layout(tiny.root)
+    parent = read_start(layout).parent
+    write_parent(layout.parent, parent.model_copy(update={"accuracy_drop": 0.02}))
+    assert "accuracy_drop" not in evaluate(tiny.params, tiny.root)["parent"], "the photos are the same"
+    _measured_on_others(tiny)
+    metrics = evaluate(tiny.params, tiny.root)
+    lost = metrics["parent"]["accuracy"] - metrics["unlearned"]["accuracy"]
+    assert accuracy_drop(flatten(metrics)) == pytest.approx(0.02 + lost)
+    assert accuracy_drop(flatten(metrics)) != pytest.approx(0.75 - metrics["unlearned"]["accuracy"])
+
+
+def _measured_on_others(tiny: Tiny) -> None:
     path = tiny.root / "models/original/erased.json"
     record = path.read_text()
     path.unlink()  # a link to the template's
     path.write_text(record.replace(record.split('"measured_on": "')[1][:64], "0" * 64))
-    evaluate(tiny.params, tiny.root)
-    assert "other test photos" in caplog.text
 
 
 def test_nothing_starts_from_weights_that_are_gone(tiny: Tiny) -> None:

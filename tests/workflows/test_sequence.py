@@ -172,6 +172,8 @@ def test_the_next_request_starts_from_the_champion(story: Story) -> None:
     assert (pinned.kind, pinned.version, pinned.unlearnings) == ("version", first.receipt.version, 1)
     assert pinned.weights_digest == first.receipt.weights_digest == second.start
     assert pinned.covers == (story.asked[0],)
+    lost = first.metrics["original"]["accuracy"] - first.metrics["unlearned"]["accuracy"]
+    assert pinned.accuracy_drop == pytest.approx(lost, abs=1e-6)
     assert second.receipt.parent_version == first.receipt.version
     unlearned = [event.data for event in Ledger().events() if event.kind == "unlearned"]
     assert unlearned[1]["parent_weights_digest"] == first.receipt.weights_digest

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import resource
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -49,6 +50,31 @@ def test_a_full_disk_is_one_line(
     assert capsys.readouterr().err == (
         "error: files must be readable and writable; received File too large; check the disk\n"
     )
+
+
+def test_what_a_stage_says_is_heard(tmp_path: Path) -> None:
+    """Also where a library that its workflow imports has set up the root logger for itself, as MLflow's does."""
+    code = (
+        "import logging, dlfd_ops.workflows.register\n"
+        "from dlfd_ops.workflows.stage import run_stage\n"
+        "run_stage(lambda params: logging.getLogger('dlfd_ops.workflows.register').info('gate passed'))"
+    )
+    shutil.copy(REPOSITORY / "params.yaml", tmp_path)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=tmp_path)
+    assert done.stderr.splitlines()[-1] == "gate passed"
+
+
+def test_a_stage_that_is_stopped_says_so(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    """One line, and the status that a shell gives to an interrupted command."""
+    monkeypatch.chdir(REPOSITORY)
+
+    def stage(params: Params) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(SystemExit) as ended:
+        run_stage(stage)
+    assert ended.value.code == 130
+    assert capsys.readouterr().err == "interrupted; run it again to go on\n"
 
 
 def test_weights_that_do_not_fit_on_the_disk_are_bad_input(tmp_path: Path) -> None:
