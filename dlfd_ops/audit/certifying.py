@@ -233,10 +233,11 @@ def fulfilled_by(status: RequestStatus) -> tuple[str, int]:
 
 
 def _not_fulfilled(request_id: str, received: str) -> CheckFailed:
+    closed = received in ("refused", "withdrawn")
     return CheckFailed(
         "a certificate is given for a request that is fulfilled",
         received=f"{request_id}, {received}",
-        remedy="run `dvc repro`, and look at `dlfd-ops request show`",
+        remedy="`dlfd-ops request show` says why it is closed" if closed else "run `dvc repro`",
     )
 
 

@@ -6,6 +6,7 @@ import logging
 from collections.abc import Iterable
 
 from dlfd_ops.audit.ledger import Ledger
+from dlfd_ops.audit.timeline import count as number_of
 from dlfd_ops.data.manifest import read_manifest
 from dlfd_ops.deletion.forget_list import ForgetList, write_forget_list
 from dlfd_ops.deletion.parent import read_parent
@@ -58,15 +59,15 @@ def _warn_of_missing(requests: Iterable[DeletionRequest], resolved: ForgetList) 
         found = count.train + count.other
         if found < len(request.sample_ids):
             _LOGGER.warning(
-                "%s asks for %d photos and the data have %d of them: a photo that was saved anew is another file",
+                "%s asks for %s and the data have %d of them: a photo that was saved anew is another file",
                 request.request_id,
-                len(request.sample_ids),
+                number_of(len(request.sample_ids), "photo"),
                 found,
             )
         if count.gone:
             _LOGGER.warning(
-                "%s: the data no longer have %d photos that the original was trained on: bring them back, "
+                "%s: the data no longer have %s that the original was trained on: bring them back, "
                 "else the model still knows them and the gate fails",
                 request.request_id,
-                count.gone,
+                number_of(count.gone, "photo"),
             )

@@ -238,4 +238,12 @@ def _target(wish: Wish, key: SecretKey) -> Target:
 
 def _contents(wish: Wish) -> Iterator[bytes]:
     for number, path in enumerate(wish.sample_files, start=1):
-        yield read_bounded(path, max_bytes=MAX_SAMPLE_FILE_BYTES, what=f"sample file {number} of {wish.where}")
+        what = f"sample file {number} of {wish.where}"
+        content = read_bounded(path, max_bytes=MAX_SAMPLE_FILE_BYTES, what=what)
+        if not content:
+            raise BadInput(
+                f"{what} must be an image file as it lies in the raw data",
+                received="an empty file",
+                remedy="give that one",
+            )
+        yield content

@@ -215,7 +215,7 @@ def test_a_photo_that_is_gone_is_not_forgotten(deliveries: Deliveries, caplog: p
     request_id = ask(deliveries.robbed)
     resolved = forget_list(load_params())
     assert resolved.counts[request_id].gone == 1
-    assert f"{request_id}: the data no longer have 1 photos that the original was trained on" in caplog.text
+    assert f"{request_id}: the data no longer have 1 photo that the original was trained on" in caplog.text
     unlearn(load_params())
     evaluate(load_params())
     assert register(load_params()).gate == "failed"

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 from dvc.repo import Repo
 
+import dlfd_ops
 from dlfd_ops.audit.ledger import Ledger
 from dlfd_ops.data.identity import KEY_FILE, KEY_ID_FILE, load_key
 from dlfd_ops.deletion.parent import PARENT_FILE, PARENT_MODEL, Parent, read_parent, write_parent
@@ -36,6 +37,7 @@ from tests.conftest import REPOSITORY
 
 NAME = "Jane Doe"
 WISH = Wish("gdpr", subject=NAME)
+EMPTY = Path(dlfd_ops.__file__).with_name("py.typed")
 
 KILLED_EVERYWHERE = """
 import json, os, shutil, subprocess, sys
@@ -157,6 +159,7 @@ def test_sample_files_are_named_by_their_keyed_content(repository: Path) -> None
         (Wish("gdpr", subject=" "), "1 characters"),
         (Wish("gdpr", subject="x" * 2000), "2000 characters"),
         (Wish("gdpr", sample_files=(Path("Jane Doe.png"),)), "sample file 1 of the request must be a file"),
+        (Wish("gdpr", sample_files=(EMPTY,)), "an empty one"),
         (Wish("none", subject=NAME), "the legal basis must be one of"),
         (Wish("manual", subject=NAME), "no due date"),
         (Wish("gdpr", subject=NAME, received=datetime(2999, 1, 1)), "2999-01-01"),
