@@ -29,9 +29,9 @@ _VERDICTS = {
     "be forgotten",
     "asked": "asked to be forgotten, and not fulfilled yet",
     "suppressed": "on the suppression list; no request here explains it",
-    "in the data": "in the data, and nobody asked to forget it",
-    "in the model": "no longer in the data, and nobody asked to forget it; the original was trained on it",
-    "unknown": "unknown: these very bytes are not in the data and were never asked about; a resized or re-saved copy "
+    "in the data": "in the data, and no open or fulfilled request covers it",
+    "in the model": "no longer in the data, and no open or fulfilled request covers it; the original was trained on it",
+    "unknown": "unknown: these very bytes are not in the data, and no request answers for them; a re-saved copy "
     "is another file",
 }
 _TRAINED = {True: "yes", False: "no", None: "not recorded, or not any more"}
