@@ -274,6 +274,6 @@ def _day(moment: str) -> str:
     return f"{found.day} {found:%B %Y}"
 
 
-def _wrapped(text: str, indent: int = 0) -> str:
-    pad = " " * indent
-    return textwrap.fill(text, WIDTH, initial_indent=pad, subsequent_indent=pad, break_long_words=False)
+def _wrapped(text: str, bullet: str = "") -> str:
+    below = " " * len(bullet)
+    return textwrap.fill(text, WIDTH, initial_indent=bullet, subsequent_indent=below, break_long_words=False)
