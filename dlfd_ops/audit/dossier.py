@@ -80,7 +80,7 @@ class Dossier(_Model):
     Attributes:
         request: deadlines and status.
         learned: whether any photo of theirs was trained on; None where that is not recorded any more.
-        knew: every version that was made knowing them.
+        knew: every version that was made knowing them, or could not forget all of their photos.
         forgot: every version that has forgotten them.
         attack_auc: of the membership attack, on the version that answers the request; None before.
         gate: whether the gate passed that version; None before.
@@ -127,7 +127,8 @@ def dossier(
     learned = _learned(request, photos, trained, erased=bool(mine))
     has_forgotten = forgetting(nodes, (request.request_id,))
     forgot = tuple(node for node, answer in zip(nodes, has_forgotten, strict=True) if answer)
-    knew = tuple(node for node, answer in zip(nodes, has_forgotten, strict=True) if not answer and learned is not False)
+    knows = [not answer or request.request_id in node.gone for node, answer in zip(nodes, has_forgotten, strict=True)]
+    knew = tuple(node for node, answer in zip(nodes, knows, strict=True) if answer and learned is not False)
     answer = next((node for node in forgot if _answers(node, request)), None)
     return Dossier(
         request=request,

@@ -27,7 +27,7 @@ from dlfd_ops.data.trained_on import LATER, TrainedOn, read_trained_on
 from dlfd_ops.errors import BadInput
 from dlfd_ops.params import Params, Policy, load_params
 from dlfd_ops.workflows.audit import verify
-from dlfd_ops.workflows.audit_show import show_image, show_version
+from dlfd_ops.workflows.audit_show import show_image, show_request, show_version
 from dlfd_ops.workflows.evaluate import evaluate
 from dlfd_ops.workflows.fitting import Fitted, fit
 from dlfd_ops.workflows.forget_list import forget_list
@@ -239,6 +239,7 @@ def test_what_a_loose_policy_lets_pass_is_told(deliveries: Deliveries) -> None:
     assert register(loose).gate == "passed"
     assert "could not forget 1 of theirs, which were gone" in _shown("--request", request_id)
     assert f"1 of {request_id}" in _shown("--version", "2")
+    assert [ref.version for ref in show_request(params, request_id, as_of=date(2026, 11, 28)).knew] == [1, 2]
     assert show_image(params, deliveries.lost, as_of=date(2026, 11, 28)).verdict == "perhaps known"
     still_there = next(row["image"] for row in _read() if row["subject_id"] == deliveries.robbed)
     assert show_image(params, Path("data/raw") / still_there, as_of=date(2026, 11, 28)).verdict == "forgotten"
