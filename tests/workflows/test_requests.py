@@ -159,7 +159,7 @@ def test_sample_files_are_named_by_their_keyed_content(repository: Path) -> None
         (Wish("gdpr", subject=" "), "1 characters"),
         (Wish("gdpr", subject="x" * 2000), "2000 characters"),
         (Wish("gdpr", sample_files=(Path("Jane Doe.png"),)), "sample file 1 of the request must be a file"),
-        (Wish("gdpr", sample_files=(EMPTY,)), "an empty one"),
+        (Wish("gdpr", sample_files=(EMPTY,)), "an empty file"),
         (Wish("none", subject=NAME), "the legal basis must be one of"),
         (Wish("manual", subject=NAME), "no due date"),
         (Wish("gdpr", subject=NAME, received=datetime(2999, 1, 1)), "2999-01-01"),
