@@ -135,9 +135,8 @@ def _suppressed(root: Path) -> tuple[Suppressed, ...]:
 
 def _trained(places: Sequence[Manifest], sample_id: str, *, suppressed: bool) -> bool | None:
     """Return whether the original was trained on the sample: an erasure takes it out of the record as well."""
-    if len(places) < 2 or (suppressed and _split(places, sample_id) is None):
-        return None
-    return _split(places, sample_id) == "train"
+    split = _split(places, sample_id)
+    return None if len(places) < 2 or (suppressed and split is None) else split == "train"
 
 
 def _split(places: Iterable[Manifest], sample_id: str) -> str | None:

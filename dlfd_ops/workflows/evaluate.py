@@ -38,7 +38,7 @@ from dlfd_ops.workflows.evidence import sign_evidence
 from dlfd_ops.workflows.judging import Forgotten, judge_forgotten
 from dlfd_ops.workflows.known import read_known
 from dlfd_ops.workflows.layout import Layout
-from dlfd_ops.workflows.retired import Retired, photos_digest, read_retired
+from dlfd_ops.workflows.retired import photos_digest, read_retired
 from dlfd_ops.workflows.start import load_fitting, read_start
 
 ORIGINAL, PARENT, UNLEARNED, RETRAINED, NEWEST = "original", "parent", "unlearned", "retrained", "newest"
@@ -86,7 +86,7 @@ def evaluate(params: Params, root: Path = Path()) -> Metrics:
     found = {name: judgement.evaluation for name, judgement in judged.items()}
     if retrained is not None:
         found[RETRAINED] = retrained.evaluation
-    metrics = (_recorded(retired) if retired else {}) | _collect(found, seconds)
+    metrics = ({ORIGINAL: dict(retired.metrics)} if retired else {}) | _collect(found, seconds)
     if retired is not None and PARENT in found and retired.measured_on != photos_digest(known):
         metrics[PARENT] |= _drop_before(layout)
     said = judged[UNLEARNED].predictions
@@ -174,10 +174,6 @@ def _parent_before(layout: Layout, forget_list: ForgetList) -> Path | None:
     """Return the folder of the model that the unlearning changed; None where it changed none."""
     start = read_start(layout)
     return start.folder if forget_list.rows and start.parent.kind == "version" else None
-
-
-def _recorded(retired: Retired) -> Metrics:
-    return {ORIGINAL: dict(retired.metrics)}
 
 
 def _drop_before(layout: Layout) -> dict[str, float]:
